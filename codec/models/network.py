@@ -1,0 +1,58 @@
+"""The trainable whole: encoder, quantizer and decoder of one codec."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from codec.models.build import build_decoder, build_encoder
+from codec.models.config import CodecConfig
+from codec.quantize import ResidualQuantizer
+
+
+class Reconstruction(NamedTuple):
+    """What training needs of one pass.
+
+    audio: decoded audio, aligned with the input, `[batch, 1, samples]`.
+    loss: the quantizer's own loss, a scalar.
+    counts: how often each code was chosen, `[codebooks, size]`.
+    """
+
+    audio: torch.Tensor
+    loss: torch.Tensor
+    counts: torch.Tensor
+
+
+class CodecNetwork(nn.Module):
+    """Encoder, quantizer and decoder built from one configuration."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config)
+        self.quantizer = ResidualQuantizer(config.quantizer, config.latent_dim)
+        self.decoder = build_decoder(config)
+
+    def forward(self, audio: torch.Tensor) -> Reconstruction:
+        """Encodes, quantizes and decodes audio `[batch, 1, samples]` of any length."""
+        samples = audio.shape[-1]
+        hop, delay = self.config.hop_length, self.decoder.delay
+        frames = -(-(samples + delay) // hop)
+        latents, _ = self.encoder(F.pad(audio, (0, frames * hop - samples)))
+        quantized = self.quantizer(latents)
+        decoded, _ = self.decoder(quantized.latents)
+        return Reconstruction(decoded[..., delay : delay + samples], quantized.loss, quantized.counts)
+
+    @torch.no_grad()
+    def reconstruct(self, audio: torch.Tensor, n_codebooks: int) -> torch.Tensor:
+        """Audio `[batch, 1, samples]` after encoding with n_codebooks and decoding, of the same shape."""
+        samples = audio.shape[-1]
+        hop, delay = self.config.hop_length, self.decoder.delay
+        frames = -(-(samples + delay) // hop)
+        latents, _ = self.encoder(F.pad(audio, (0, frames * hop - samples)))
+        codes = self.quantizer.encode(latents, n_codebooks).codes
+        decoded, _ = self.decoder(self.quantizer.decode(codes))
+        return decoded[..., delay : delay + samples]

@@ -1,0 +1,100 @@
+"""Causal convolution and transposed convolution with explicit streaming state.
+
+    convolution, kernel 4, stride 2            transposed convolution, kernel 4, stride 2
+
+    state   |  new input                       input      a       b
+    p  p    |  x0 x1 x2 x3                     output   a0 a1 | a2 a3
+    [p  p      x0 x1] -> y0                             state-^ b0 b1 | b2 b3
+              [x0 x1    x2 x3] -> y1           emitted  a0 a1 | a2+b0 a3+b1 | ...
+
+A convolution remembers its last `kernel_eff - stride` input steps, a transposed one the last
+`kernel - stride` output steps that later input still adds to.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from codec.errors import ConfigError
+from codec.nn.sequential import State, StreamModule
+
+
+class CausalConv1d(StreamModule):
+    """`[batch, in, time] -> [batch, out, time / stride]`; time must be a multiple of the stride.
+
+    Zeros stand before the start of the stream. The output step made from input block t sees that block and
+    the `(kernel - 1) * dilation + 1 - stride` steps before it, and nothing after it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self._context = (kernel_size - 1) * dilation + 1 - stride
+        if self._context < 0:
+            raise ConfigError(f"kernel_size {kernel_size} must not be smaller than stride {stride}.")
+        self.conv = nn.Conv1d(
+            in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, groups=groups, bias=bias
+        )
+
+    def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        if self._context == 0:
+            return self.conv(x), None
+        x = torch.cat([state, x], dim=-1) if isinstance(state, torch.Tensor) else F.pad(x, (self._context, 0))
+        return self.conv(x), x[..., x.shape[-1] - self._context :]
+
+    @property
+    def history(self) -> int:
+        return self._context
+
+    @property
+    def stride(self) -> int:
+        return self.conv.stride[0]
+
+
+class CausalConvTranspose1d(StreamModule):
+    """`[batch, in, time] -> [batch, out, time * stride]`; kernel_size must not be smaller than stride.
+
+    Output block t is the sum of what inputs `t - ceil(kernel / stride) + 1 ... t` add to it, plus the bias.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self._overlap = kernel_size - stride
+        if self._overlap < 0:
+            raise ConfigError(f"kernel_size {kernel_size} must not be smaller than stride {stride}.")
+        self.conv = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride=stride, bias=bias)
+
+    def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        # The bias is added after the overlap, so that the state never carries it twice.
+        y = F.conv_transpose1d(x, self.conv.weight, stride=self.conv.stride)
+        if self._overlap:
+            length = x.shape[-1] * self.conv.stride[0]
+            if isinstance(state, torch.Tensor):
+                y = y + F.pad(state, (0, y.shape[-1] - self._overlap))
+            y, state = y[..., :length], y[..., length:]
+        else:
+            state = None
+        if self.conv.bias is not None:
+            y = y + self.conv.bias[:, None]
+        return y, state
+
+    @property
+    def history(self) -> int:
+        return -(-self._overlap // self.conv.stride[0])
+
+    @property
+    def upsampling(self) -> int:
+        return self.conv.stride[0]

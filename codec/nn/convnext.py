@@ -1,0 +1,37 @@
+"""A causal ConvNeXt block at the frame rate (Liu et al. 2022, "A ConvNet for the 2020s", section 2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from codec.nn.conv import CausalConv1d
+from codec.nn.sequential import State, StreamModule
+
+
+class ConvNeXtBlock(StreamModule):
+    """`x + MLP(norm(depthwise(x)))` on `[batch, channels, frames]`.
+
+    The last layer starts at zero, so that a fresh block is the identity: a model that starts from its closed
+    form keeps that form until training finds something better.
+    """
+
+    def __init__(self, channels: int, *, kernel_size: int, expansion: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.depthwise = CausalConv1d(channels, channels, kernel_size, dilation=dilation, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, channels * expansion)
+        self.contract = nn.Linear(channels * expansion, channels)
+        nn.init.zeros_(self.contract.weight)
+        nn.init.zeros_(self.contract.bias)
+
+    def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        y, state = self.depthwise(x, state)
+        y = self.norm(y.transpose(1, 2))
+        y = self.contract(F.gelu(self.expand(y)))
+        return x + y.transpose(1, 2), state
+
+    @property
+    def history(self) -> int:
+        return self.depthwise.history

@@ -1,0 +1,79 @@
+"""The modified discrete cosine transform as a causal strided convolution, and its inverse by overlap-add.
+
+Analysis and synthesis share one orthonormal basis; together they return the input one hop later, exactly up
+to rounding (Princen and Bradley 1986).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+from codec.nn.sequential import State, StreamModule
+
+
+def mdct_basis(hop_length: int) -> torch.Tensor:
+    """Sine-windowed MDCT basis `[hop_length, 2 * hop_length]`; its transpose inverts it by overlap-add.
+
+    Princen and Bradley 1986; orthonormal: `X_k = sqrt(2/N) sum_n w_n x_n cos(pi/N (n + 1/2 + N/2)(k + 1/2))`.
+    """
+    n = torch.arange(2 * hop_length, dtype=torch.float64)
+    k = torch.arange(hop_length, dtype=torch.float64)[:, None]
+    window = torch.sin(math.pi / (2 * hop_length) * (n + 0.5))
+    phase = math.pi / hop_length * (n + 0.5 + hop_length / 2) * (k + 0.5)
+    basis = math.sqrt(2 / hop_length) * window * torch.cos(phase)
+    # A fixed-point grid makes the basis the same on machines whose cosines differ in the last bit.
+    return ((basis * 2**22).round() / 2**22).float()
+
+
+class MdctAnalysis(StreamModule):
+    """`[batch, 1, samples] -> [batch, hop_length, frames]`; the window of a frame reaches one hop back."""
+
+    basis: torch.Tensor
+
+    def __init__(self, hop_length: int) -> None:
+        super().__init__()
+        self.register_buffer("basis", mdct_basis(hop_length), persistent=False)
+
+    def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        hop = self.stride
+        x = torch.cat([state, x], dim=-1) if isinstance(state, torch.Tensor) else F.pad(x, (hop, 0))
+        blocks = x[:, 0].unflatten(-1, (-1, hop))
+        windows = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1)
+        return (windows @ self.basis.T).transpose(1, 2), x[..., -hop:]
+
+    @property
+    def history(self) -> int:
+        return self.stride
+
+    @property
+    def stride(self) -> int:
+        return self.basis.shape[0]
+
+
+class MdctSynthesis(StreamModule):
+    """`[batch, hop_length, frames] -> [batch, 1, samples]`; output lags the analysed input by one hop."""
+
+    basis: torch.Tensor
+
+    def __init__(self, hop_length: int) -> None:
+        super().__init__()
+        self.register_buffer("basis", mdct_basis(hop_length), persistent=False)
+
+    def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        hop = self.basis.shape[0]
+        windows = x.transpose(1, 2) @ self.basis
+        head, tail = windows[..., :hop], windows[..., hop:]
+        overlap = state if isinstance(state, torch.Tensor) else torch.zeros_like(tail[:, :1])
+        y = head + torch.cat([overlap, tail[:, :-1]], dim=1)
+        return y.flatten(1)[:, None], tail[:, -1:]
+
+    @property
+    def history(self) -> int:
+        return 1
+
+    @property
+    def upsampling(self) -> int:
+        return self.basis.shape[0]

@@ -1,0 +1,86 @@
+"""A codebook searched by Euclidean distance whose codes follow moving averages of their vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import distributed
+
+from codec.quantize.config import EuclideanConfig
+from codec.quantize.gradient import straight_through
+from codec.quantize.kmeans import kmeans
+from codec.quantize.lookup import Match, match, nearest
+from codec.quantize.stage import Stage
+from codec.quantize.usage import dead_codes, sum_over_ranks
+
+
+class EuclideanStage(Stage):
+    """Exponential-moving-average vector quantization (van den Oord et al. 2017, appendix A.1).
+
+    `N <- g N + (1 - g) n`, `m <- g m + (1 - g) sum x`, `e = m / N`, with n and the sum over all vectors of the
+    batch, and of all ranks, that chose the code. Laplace smoothing keeps N away from zero.
+    """
+
+    codebook: torch.Tensor
+    usage: torch.Tensor
+    sums: torch.Tensor
+
+    def __init__(self, config: EuclideanConfig, size: int, dim: int) -> None:
+        super().__init__()
+        self.size = size
+        self._decay = config.decay
+        codebook = torch.randn(size, dim) / dim**0.5
+        self.register_buffer("codebook", codebook)
+        # Needed to go on training, not to encode or decode.
+        self.register_buffer("usage", torch.ones(size))
+        self.register_buffer("sums", codebook.clone())
+
+    def search(self, x: torch.Tensor) -> torch.Tensor:
+        return nearest(x, self.codebook)
+
+    def match(self, x: torch.Tensor) -> Match:
+        return match(x, self.codebook)
+
+    def vectors(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.codebook[codes]
+
+    def quantize(self, x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        return straight_through(x, self.codebook[codes])
+
+    def loss(self, x: torch.Tensor, codes: torch.Tensor, commitment: float) -> torch.Tensor:
+        return commitment * (x - self.codebook[codes]).square().mean(1)
+
+    @torch.no_grad()
+    def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
+        centroids, counts = kmeans(x, self.size, generator=generator)
+        self.codebook.copy_(centroids)
+        # As if the averages had seen one batch of uniform size per code.
+        self.usage.copy_(counts * self.size / counts.sum().clamp(min=1))
+        self.usage.clamp_(min=1e-2)
+        self.sums.copy_(self.codebook * self.usage[:, None])
+
+    @torch.no_grad()
+    def learn(self, x: torch.Tensor, codes: torch.Tensor, restart_below: float) -> None:
+        counts = torch.bincount(codes, minlength=self.size).to(x.dtype)
+        sums = torch.zeros_like(self.sums).index_add_(0, codes, x)
+        sum_over_ranks(counts)
+        sum_over_ranks(sums)
+        if not counts.any():
+            return
+        self.usage.lerp_(counts, 1 - self._decay)
+        self.sums.lerp_(sums, 1 - self._decay)
+        if restart_below > 0:
+            self._restart(x, restart_below)
+        total = self.usage.sum()
+        smoothed = (self.usage + 1e-5) / (total + self.size * 1e-5) * total
+        self.codebook.copy_(self.sums / smoothed[:, None])
+
+    def _restart(self, x: torch.Tensor, below: float) -> None:
+        dead = dead_codes(self.usage, below)
+        if not len(dead):
+            return
+        fresh = x[torch.randint(len(x), (len(dead),), device=x.device)] if len(x) else self.codebook[dead].clone()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.broadcast(fresh, 0)
+        share = self.usage.sum() / self.size
+        self.usage[dead] = share
+        self.sums[dead] = fresh * share

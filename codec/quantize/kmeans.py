@@ -1,0 +1,59 @@
+"""k-means on latents: the start of a codebook."""
+
+from __future__ import annotations
+
+import torch
+
+from codec.quantize.lookup import nearest
+
+
+def kmeans(
+    x: torch.Tensor, k: int, *, iterations: int = 10, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lloyd's algorithm (1982) from a k-means++ start (Arthur and Vassilvitskii 2007).
+
+    An empty cluster takes half of the fullest one. With fewer vectors than clusters, the vectors are repeated with a
+    little noise.
+
+    Args:
+        x: vectors `[n, dim]`.
+        k: number of clusters.
+        iterations: Lloyd steps.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Centroids `[k, dim]` and the number of vectors in each `[k]` (float).
+    """
+    if len(x) < k:
+        pick = torch.randint(len(x), (k,), generator=generator).to(x.device)
+        noise = torch.randn(k, x.shape[1], generator=generator).to(x)
+        return x[pick] + 1e-3 * x.std() * noise, torch.ones(k, device=x.device)
+    centroids = _plus_plus(x, k, generator)
+    counts = torch.zeros(k, device=x.device)
+    for _ in range(iterations):
+        codes = nearest(x, centroids)
+        counts = torch.bincount(codes, minlength=k).to(x.dtype)
+        sums = torch.zeros_like(centroids).index_add_(0, codes, x)
+        centroids = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centroids)
+        empty = (counts == 0).nonzero()[:, 0]
+        if len(empty):
+            full = counts.topk(len(empty)).indices
+            noise = torch.randn(len(empty), x.shape[1], generator=generator).to(x)
+            centroids[empty] = centroids[full] + 1e-3 * x.std() * noise
+    return centroids, counts
+
+
+def _plus_plus(x: torch.Tensor, k: int, generator: torch.Generator) -> torch.Tensor:
+    # Seeding on a sample is as good as on everything and keeps the start fast for large k.
+    sample = x[torch.randperm(len(x), generator=generator)[: 20 * k].to(x.device)]
+    first = int(torch.randint(len(sample), (1,), generator=generator))
+    chosen = [first]
+    distance = (sample - sample[first]).square().sum(1)
+    for _ in range(k - 1):
+        weights = distance.cpu()
+        if float(weights.sum()) <= 0:  # all vectors are equal to a chosen one
+            weights = torch.ones_like(weights)
+        pick = int(torch.multinomial(weights, 1, generator=generator))
+        chosen.append(pick)
+        distance = torch.minimum(distance, (sample - sample[pick]).square().sum(1))
+    return sample[chosen].clone()

@@ -1,0 +1,45 @@
+"""Finding the nearest code of a codebook, and how safe the finding is against rounding errors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+
+class Match(NamedTuple):
+    """The codes of some vectors, and how clear each decision was.
+
+    codes: index of the nearest code, `[n]`, int64.
+    gap: how far the vector must move before another code is as near, `[n]`, in the units of the vector.
+    """
+
+    codes: torch.Tensor
+    gap: torch.Tensor
+
+
+def scores(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+    """`x . e - |e|^2 / 2`, `[n, size]`: largest where `|x - e|^2` is smallest, by one matrix product."""
+    return torch.addmm(codebook.square().sum(1)[None] * -0.5, x, codebook.T)
+
+
+def nearest(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+    """Index `[n]` of the code of `codebook` `[size, dim]` nearest to each vector of `x` `[n, dim]`."""
+    return scores(x, codebook).argmax(1)
+
+
+def match(x: torch.Tensor, codebook: torch.Tensor) -> Match:
+    """As `nearest`, with a lower bound of the distance from each vector to the border of its cell.
+
+    The border between the cells of codes a and b is the plane on which their scores are equal; the vector is
+    `(score_a - score_b) / |a - b|` away from it. This is exact for the runner-up; all other codes score no better
+    than the third and lie at most `|a| + max |e|` from a.
+    """
+    best, codes = scores(x, codebook).topk(min(3, len(codebook)), dim=1)
+    winner, second = codebook[codes[:, 0]], codebook[codes[:, 1]]
+    tiny = torch.finfo(x.dtype).tiny
+    gap = (best[:, 0] - best[:, 1]) / (winner - second).norm(dim=1).clamp(min=tiny)
+    if len(codebook) > 2:
+        farthest = winner.norm(dim=1) + codebook.norm(dim=1).max()
+        gap = torch.minimum(gap, (best[:, 0] - best[:, 2]) / farthest.clamp(min=tiny))
+    return Match(codes[:, 0], gap)

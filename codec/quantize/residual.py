@@ -1,0 +1,134 @@
+"""Residual vector quantization (SoundStream, Zeghidour et al. 2021, algorithm 1)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from codec.errors import ConfigError
+from codec.quantize.config import CosineConfig, EuclideanConfig, ResidualConfig
+from codec.quantize.cosine import CosineStage
+from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.stage import Stage
+
+
+class Quantized(NamedTuple):
+    """What a quantizer gives to training.
+
+    latents: quantized latents `[batch, dim, frames]`, with a gradient towards the input.
+    codes: `[batch, codebooks, frames]`, int64.
+    loss: commitment (and codebook) loss, a scalar.
+    counts: how often each code was chosen, `[codebooks, size]`.
+    """
+
+    latents: torch.Tensor
+    codes: torch.Tensor
+    loss: torch.Tensor
+    counts: torch.Tensor
+
+
+class Exact(NamedTuple):
+    """Codes `[batch, codebooks, frames]` and the smallest gap over the codebooks, `[batch, frames]`."""
+
+    codes: torch.Tensor
+    gap: torch.Tensor
+
+
+class ResidualQuantizer(nn.Module):
+    """`r_0 = z; q_i = VQ_i(r_i-1); r_i = r_i-1 - q_i`; the latents are the sum of the q_i.
+
+    Any prefix of the codebooks decodes, so a lower rate needs fewer codes and no second encoding.
+    """
+
+    def __init__(self, config: ResidualConfig, dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.stages = nn.ModuleList(_stage(config, dim) for _ in range(config.n_codebooks))
+
+    def forward(self, z: torch.Tensor) -> Quantized:
+        """Quantizes latents `[batch, dim, frames]` for training.
+
+        In training mode the codebooks learn, and items drop a random number of codebooks (quantizer dropout,
+        SoundStream section III-C): one quantizer then serves all rates.
+        """
+        batch, dim, frames = z.shape
+        x = z.transpose(1, 2).reshape(-1, dim)
+        used = self._draw_codebooks(batch, z.device).repeat_interleave(frames)
+        # Two residuals of equal value. `residual` carries the straight-through gradient, which after the first stage
+        # is zero, so that the sum passes the gradient to z exactly once. `anchor` lets the commitment of every
+        # stage reach z.
+        residual, anchor, total = x, x, torch.zeros_like(x)
+        codes, loss, counts = [], x.new_zeros(()), []
+        for index, stage in enumerate(self._stages()):
+            with torch.no_grad():
+                chosen = stage.search(residual)
+            quantized = stage.quantize(residual, chosen)
+            keep = (used > index).to(x.dtype)
+            loss = loss + (stage.loss(anchor, chosen, self.config.commitment) * keep).sum() / keep.sum().clamp(min=1)
+            total = total + quantized * keep[:, None]
+            kept = keep > 0
+            counts.append(torch.bincount(chosen[kept], minlength=stage.size))
+            if self.training:
+                stage.learn(residual.detach()[kept], chosen[kept], self.config.restart_below)
+            residual = residual - quantized
+            anchor = anchor - quantized.detach()
+            codes.append(chosen)
+        latents = total.reshape(batch, frames, dim).transpose(1, 2)
+        stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
+        return Quantized(latents, stacked, loss / len(self.stages), torch.stack(counts))
+
+    @torch.no_grad()
+    def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
+        """Codes of latents `[batch, dim, frames]`, and how far each frame is from having other codes."""
+        batch, dim, frames = z.shape
+        residual = z.transpose(1, 2).reshape(-1, dim)
+        gap = torch.full((len(residual),), torch.inf, dtype=z.dtype, device=z.device)
+        codes = []
+        for stage in self._stages()[:n_codebooks]:
+            matched = stage.match(residual)
+            residual = residual - stage.vectors(matched.codes)
+            gap = torch.minimum(gap, matched.gap)
+            codes.append(matched.codes)
+        stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
+        return Exact(stacked, gap.reshape(batch, frames))
+
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+        """Latents `[batch, dim, frames]` of codes `[batch, codebooks, frames]`; any prefix of the codebooks.
+
+        Raises:
+            ConfigError: more codebooks than this quantizer has, or none.
+        """
+        batch, n, frames = codes.shape
+        if not 1 <= n <= len(self.stages):
+            raise ConfigError(f"This quantizer decodes 1 to {len(self.stages)} codebooks, not {n}.")
+        total = torch.stack([stage.vectors(codes[:, i].reshape(-1)) for i, stage in enumerate(self._stages()[:n])])
+        return total.sum(0).reshape(batch, frames, -1).transpose(1, 2)
+
+    @torch.no_grad()
+    def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
+        """Places all codebooks by k-means, stage by stage on the residuals of latents x `[n, dim]`."""
+        for stage in self._stages():
+            stage.start(x, generator)
+            x = x - stage.vectors(stage.search(x))
+
+    def _draw_codebooks(self, batch: int, device: torch.device) -> torch.Tensor:
+        """How many codebooks each item of the batch uses, `[batch]`."""
+        n = len(self.stages)
+        full = torch.full((batch,), n, device=device)
+        if not self.training:
+            return full
+        drawn = torch.randint(1, n + 1, (batch,), device=device)
+        return torch.where(torch.rand(batch, device=device) < self.config.dropout, drawn, full)
+
+    def _stages(self) -> list[Stage]:
+        return [stage for stage in self.stages if isinstance(stage, Stage)]
+
+
+def _stage(config: ResidualConfig, dim: int) -> Stage:
+    match config.lookup:
+        case EuclideanConfig():
+            return EuclideanStage(config.lookup, config.codebook_size, dim)
+        case CosineConfig():
+            return CosineStage(config.lookup, config.codebook_size, dim)

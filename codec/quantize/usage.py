@@ -1,0 +1,28 @@
+"""How often codes are used: moving averages, dead codes, and the figures that describe a codebook's health."""
+
+from __future__ import annotations
+
+import torch
+from torch import distributed
+
+
+def sum_over_ranks(x: torch.Tensor) -> torch.Tensor:
+    """Sum of x over all training processes, in place; x itself when there is one process."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(x)
+    return x
+
+
+def dead_codes(usage: torch.Tensor, restart_below: float) -> torch.Tensor:
+    """Indices of codes used less than `restart_below` times what uniform usage would give.
+
+    Args:
+        usage: (averaged) number of vectors per code, `[size]`.
+    """
+    return (usage < restart_below * usage.sum() / len(usage)).nonzero()[:, 0]
+
+
+def perplexity(counts: torch.Tensor) -> torch.Tensor:
+    """`2^H` of the distribution of codes `[..., size]`: the number of codes in effective use, `[...]`."""
+    p = counts / counts.sum(-1, keepdim=True).clamp(min=1e-12)
+    return torch.exp(torch.special.entr(p).sum(-1))

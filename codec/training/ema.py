@@ -1,0 +1,29 @@
+"""A running average of a network's weights, which validates and ships better than the last step's weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def averaged_copy(network: M) -> M:
+    """A copy of the network that no optimizer touches."""
+    copied = copy.deepcopy(network).eval()
+    for parameter in copied.parameters():
+        parameter.requires_grad_(False)
+    return copied
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """`average <- d average + (1 - d) network` with `d = min(decay, (1 + step) / (10 + step))`; buffers are copied."""
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    for target, source in zip(average.parameters(), network.parameters(), strict=True):
+        target.lerp_(source, weight)
+    for target, source in zip(average.buffers(), network.buffers(), strict=True):
+        target.copy_(source)

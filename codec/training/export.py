@@ -1,0 +1,26 @@
+"""From a training run to a model that `codec encode --model` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning
+
+from codec.models.store import save
+from codec.training.module import CodecTraining
+
+
+class ExportModel(lightning.Callback):
+    """Writes the averaged weights as a model after every validation and at the end of training.
+
+    Args:
+        folder: where to write `<name>.safetensors` and `<name>.json`; the run's log folder if not given.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self.folder = folder
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.is_global_zero and not trainer.sanity_checking and isinstance(pl_module, CodecTraining):
+            folder = Path(self.folder or trainer.log_dir or trainer.default_root_dir)
+            save(pl_module.average, folder / f"{pl_module.codec.name}.safetensors")
