@@ -36,6 +36,11 @@ class CodecNetwork(nn.Module):
         self.quantizer = ResidualQuantizer(config.quantizer, config.latent_dim)
         self.decoder = build_decoder(config)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def forward(self, audio: torch.Tensor) -> Reconstruction:
         """Encodes, quantizes and decodes audio `[batch, 1, samples]` of any length."""
         samples = audio.shape[-1]

@@ -106,6 +106,12 @@ class ResidualQuantizer(nn.Module):
         total = torch.stack([stage.vectors(codes[:, i].reshape(-1)) for i, stage in enumerate(self._stages()[:n])])
         return total.sum(0).reshape(batch, frames, -1).transpose(1, 2)
 
+    def typical_norm(self) -> torch.Tensor:
+        """Root mean square of the norms of the first codebook's vectors: the size of an ordinary latent."""
+        first = self._stages()[0]
+        vectors = first.vectors(torch.arange(first.size, device=next(first.buffers()).device))
+        return vectors.square().sum(1).mean().sqrt()
+
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
         """Places all codebooks by k-means, stage by stage on the residuals of latents x `[n, dim]`."""

@@ -1,0 +1,230 @@
+"""The codec: encoder + quantizer + decoder behind one small interface of numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from codec.audio import check_audio, resample
+from codec.errors import ConfigError, ModelError
+from codec.exact import EncoderState, ExactEncoder
+from codec.models.network import CodecNetwork
+from codec.resampling import output_length
+from codec.streaming import BLOCK_FRAMES, StreamDecoder, StreamEncoder, StreamFormat
+from codec.tokens import Codes, Tokens, codebooks_for, rates
+
+
+class Codec:
+    """A loaded model. It has no state between calls, so threads and streams may share it.
+
+    Args:
+        network: encoder, quantizer and decoder with their weights.
+        weights_hash: 16 hex digits that tokens carry, so that no other weights decode them.
+    """
+
+    def __init__(self, network: CodecNetwork, weights_hash: str) -> None:
+        self._network = network.eval()
+        self._encoder = ExactEncoder(network)
+        self.weights_hash = weights_hash
+        config = network.config
+        self.config = config
+        self.name: str = config.name
+        self.sample_rate: int = config.sample_rate
+        self.hop_length: int = config.hop_length
+        self.frame_rate: Fraction = config.frame_rate
+        self.codebook_sizes: tuple[int, ...] = config.quantizer.codebook_sizes
+        self._form = StreamFormat(config.sample_rate, config.hop_length, network.decoder.delay)
+
+    @property
+    def latency(self) -> float:
+        """Seconds from a sample's arrival to its output at the latest: one frame, and what decoding lags."""
+        return (self.hop_length + self._form.delay) / self.sample_rate
+
+    def info(self) -> dict[str, Any]:
+        """Facts of the model as plain values."""
+        network = self._network
+        return {
+            "name": self.name,
+            "weights_hash": self.weights_hash,
+            "sample_rate": self.sample_rate,
+            "frame_rate": float(self.frame_rate),
+            "latency_ms": 1000 * self.latency,
+            "codebooks": len(self.codebook_sizes),
+            "codebook_size": max(self.codebook_sizes),
+            "kbps": rates(self.frame_rate, self.codebook_sizes),
+            "parameters": sum(p.numel() for p in network.parameters()),
+        }
+
+    def encode(
+        self,
+        audio: np.ndarray,
+        sample_rate: int,
+        *,
+        kbps: float | None = None,
+        codebooks: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Tokens:
+        """Tokens of a recording.
+
+        Args:
+            audio: `[samples]` or `[channels, samples]`, float (full scale is 1) or PCM integers.
+            sample_rate: its rate in Hz; decoding returns audio at this rate.
+            kbps: per channel; the largest number of codebooks not above it. codebooks: their number. Default: all.
+            metadata: kept with the tokens.
+
+        Raises:
+            AudioError: audio that is not finite or has too many channels. ConfigError: a rate the model lacks.
+        """
+        x = check_audio(audio)
+        stream = self.stream_encoder(sample_rate=sample_rate, channels=len(x), kbps=kbps, codebooks=codebooks)
+        codes = np.concatenate([stream.push(x), stream.flush()], axis=2)
+        return self._tokens(codes, sample_rate, x.shape[1], metadata)
+
+    def encode_batch(
+        self,
+        recordings: Sequence[np.ndarray],
+        sample_rate: int,
+        *,
+        kbps: float | None = None,
+        codebooks: int | None = None,
+    ) -> list[Tokens]:
+        """Tokens of several recordings, computed together; each is exactly what `encode` gives for it alone.
+
+        Args:
+            recordings: each as for `encode`; lengths and channels may differ.
+            sample_rate: of all of them, in Hz.
+        """
+        n_codebooks = codebooks_for(kbps, codebooks, self.frame_rate, self.codebook_sizes)
+        clips = [check_audio(x) for x in recordings]
+        rows = [
+            torch.from_numpy(row)
+            for x in clips
+            for row in (x if sample_rate == self.sample_rate else resample(x, sample_rate, self.sample_rate))
+        ]
+        hop = self.hop_length
+        frames = [-(-(len(row) + self._form.delay) // hop) if len(row) else 0 for row in rows]
+        codes = np.zeros((len(rows), n_codebooks, max(frames, default=0)), np.uint16)
+        state = EncoderState()
+        for first in range(0, codes.shape[2], BLOCK_FRAMES):
+            last = min(first + BLOCK_FRAMES, codes.shape[2])
+            block = torch.stack([_stretch(row, first * hop, last * hop) for row in rows])
+            valid = [max(0, min(count, last) - first) for count in frames]
+            made, state = self._encoder.step(block[:, None], state, n_codebooks, valid)
+            codes[..., first:last] = made.numpy()
+        tokens, row = [], 0
+        for x in clips:
+            own = codes[row : row + len(x), :, : frames[row]]
+            tokens.append(self._tokens(own.copy(), sample_rate, x.shape[1], None))
+            row += len(x)
+        return tokens
+
+    def decode(self, tokens: Tokens) -> np.ndarray:
+        """Audio float32 `[channels, samples]` at `tokens.sample_rate`, as long as the recording was.
+
+        Raises:
+            ModelError: tokens of another model, or fewer frames than the recording's length needs.
+        """
+        self.check_tokens(tokens.model, tokens.weights_hash, tokens.codebook_sizes, tokens.frame_rate)
+        stream = self.stream_decoder(
+            sample_rate=tokens.sample_rate,
+            channels=tokens.channels,
+            skip=tokens.skip,
+            n_samples=tokens.n_samples,
+        )
+        audio = np.concatenate([stream.push(tokens.codes), stream.flush()], axis=1)
+        if tokens.n_samples is not None and audio.shape[1] < tokens.n_samples:
+            raise ModelError(
+                f"The tokens promise {tokens.n_samples} samples, but their {tokens.frames} frames make only "
+                f"{audio.shape[1]}: they are cut short."
+            )
+        return audio
+
+    def stream_encoder(
+        self,
+        *,
+        sample_rate: int | None = None,
+        channels: int = 1,
+        kbps: float | None = None,
+        codebooks: int | None = None,
+    ) -> StreamEncoder:
+        """An encoder for one recording that arrives in chunks; sample_rate (Hz) defaults to the model's."""
+        n_codebooks = codebooks_for(kbps, codebooks, self.frame_rate, self.codebook_sizes)
+        rate = self.sample_rate if sample_rate is None else sample_rate
+        return StreamEncoder(
+            self._encoder, self._form, sample_rate=rate, channels=channels, n_codebooks=n_codebooks
+        )
+
+    def stream_decoder(
+        self,
+        *,
+        sample_rate: int | None = None,
+        channels: int = 1,
+        skip: int = 0,
+        n_samples: int | None = None,
+    ) -> StreamDecoder:
+        """A decoder for codes that arrive in groups of frames.
+
+        Args:
+            sample_rate: of the output, in Hz; the model's if not given.
+            channels: of the codes and the output.
+            skip: samples to drop at the start, as in `Tokens.skip`.
+            n_samples: where the recording ends, if known; else all that the codes hold is returned.
+        """
+        return StreamDecoder(
+            self._network.decoder,
+            self._network.quantizer,
+            self._form,
+            sample_rate=self.sample_rate if sample_rate is None else sample_rate,
+            channels=channels,
+            skip=skip,
+            n_samples=n_samples,
+            check=self._check_codes,
+        )
+
+    def check_tokens(
+        self, model: str, weights_hash: str, codebook_sizes: Sequence[int], frame_rate: Fraction
+    ) -> None:
+        """Raises ModelError unless this model made the tokens that these fields describe."""
+        if (model, weights_hash) != (self.name, self.weights_hash):
+            raise ModelError(
+                f"These tokens were made by model {model or '?'} ({weights_hash or 'no hash'}), and "
+                f"{self.name} ({self.weights_hash}) cannot decode them: pass the model that made them."
+            )
+        if tuple(codebook_sizes) != self.codebook_sizes[: len(codebook_sizes)] or frame_rate != self.frame_rate:
+            raise ModelError(f"These tokens name {self.name}, but their codebooks or frame rate are not its own.")
+
+    def _check_codes(self, codes: Codes) -> None:
+        if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 3:
+            raise ConfigError("Codes must be a uint16 array [channels, codebooks, frames].")
+        if not 1 <= codes.shape[1] <= len(self.codebook_sizes):
+            raise ConfigError(
+                f"{self.name} has {len(self.codebook_sizes)} codebooks; the codes have {codes.shape[1]}."
+            )
+        limits = np.array(self.codebook_sizes[: codes.shape[1]])[:, None]
+        if codes.size and bool((codes >= limits).any()):
+            raise ConfigError("The codes use entries that the model's codebooks do not have.")
+
+    def _tokens(
+        self, codes: Codes, sample_rate: int, n_samples: int, metadata: Mapping[str, str] | None
+    ) -> Tokens:
+        return Tokens(
+            codes=codes,
+            codebook_sizes=self.codebook_sizes[: codes.shape[1]],
+            frame_rate=self.frame_rate,
+            sample_rate=sample_rate,
+            n_samples=n_samples,
+            model=self.name,
+            weights_hash=self.weights_hash,
+            metadata=dict(metadata or {}),
+        )
+
+
+def _stretch(row: torch.Tensor, first: int, last: int) -> torch.Tensor:
+    """Samples first to last of a row, with zeros after its end."""
+    part = row[first:last]
+    return F.pad(part, (0, last - first - len(part)))

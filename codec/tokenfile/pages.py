@@ -1,0 +1,102 @@
+"""Pages: runs of frames that can be decoded on their own, with number and checksum (layout: FORMAT.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codec.tokenfile.checksum import CRC_BYTES, seal_holds, sealed
+from codec.tokenfile.header import Header
+from codec.tokenfile.packing import pack, unpack
+from codec.tokenfile.source import Damaged, Source
+from codec.tokenfile.varint import read_varint, varint
+from codec.tokens import Codes
+
+# Any two markers of this format differ in both bytes, so one flipped byte never makes one of another.
+PAGE_MARKER = b"\xd3\x9c"
+MARKER_BYTES = 2
+MAX_PAGES = 1 << 32
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page. layers: the packed bytes of each codebook."""
+
+    number: int
+    frames: int
+    layers: tuple[bytes, ...]
+
+    def codes(self, header: Header) -> Codes:
+        """uint16 [channels, codebooks, frames]; raises Damaged when a code is not in its codebook."""
+        return unpack(b"".join(self.layers), header.codebook_sizes, header.channels, self.frames)
+
+
+@dataclass(frozen=True)
+class PageHead:
+    """The start of a page: enough to skip it. The offsets count from the start of the page."""
+
+    number: int
+    frames: int
+    layer_lengths: list[int]
+    payload_start: int
+
+    @property
+    def payload_end(self) -> int:
+        return self.payload_start + sum(self.layer_lengths)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole page."""
+        return self.payload_end + CRC_BYTES
+
+
+def pack_page(number: int, codes: Codes, header: Header) -> bytes:
+    """codes [channels, codebooks, frames] as page `number` of a file."""
+    return page_bytes(Page(number, codes.shape[2], tuple(pack(codes, header.codebook_sizes))))
+
+
+def page_bytes(page: Page) -> bytes:
+    """The page as it stands in a file."""
+    lengths = [len(layer) for layer in page.layers]
+    listed = len(set(lengths)) > 1
+    head = [PAGE_MARKER, varint(page.number), varint(page.frames << 1 | listed)]
+    head += [varint(length) for length in (lengths if listed else lengths[:1])]
+    return sealed(b"".join([*head, *page.layers]))
+
+
+def read_page_head(source: Source, at: int, header: Header, lowest: int, highest: int) -> PageHead:
+    """The head of the page `at` bytes into source's window, whose number must be in lowest..highest.
+
+    Checks each field before it reads the next, so a damaged head is not taken for one that is cut off.
+    Raises Damaged; Ended at the end of the stream.
+    """
+    start = at
+    if source.slice(at, at + MARKER_BYTES) != PAGE_MARKER:
+        raise Damaged
+    number, at = read_varint(source, at + MARKER_BYTES, highest)
+    if number < lowest:
+        raise Damaged
+    coded_frames, at = read_varint(source, at, header.page_frames << 1 | 1)
+    frames, listed = coded_frames >> 1, coded_frames & 1
+    if frames == 0:
+        raise Damaged
+    # Plain packing leaves no choice for the lengths: reading them is a check.
+    lengths = header.layer_bytes(frames)
+    if listed != (len(set(lengths)) > 1):
+        raise Damaged
+    for expected in lengths if listed else lengths[:1]:
+        length, at = read_varint(source, at, expected)
+        if length != expected:
+            raise Damaged
+    return PageHead(number, frames, lengths, at - start)
+
+
+def read_page(source: Source, at: int, head: PageHead) -> Page:
+    """The page `at` bytes into source's window, after its head; raises Damaged or Ended."""
+    whole = source.slice(at, at + head.size)
+    if not seal_holds(whole):
+        raise Damaged
+    layers, start = [], head.payload_start
+    for length in head.layer_lengths:
+        layers.append(whole[start : start + length])
+        start += length
+    return Page(head.number, head.frames, tuple(layers))
