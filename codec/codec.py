@@ -14,7 +14,6 @@ from codec.audio import check_audio, resample
 from codec.errors import ConfigError, ModelError
 from codec.exact import EncoderState, ExactEncoder
 from codec.models.network import CodecNetwork
-from codec.resampling import output_length
 from codec.streaming import BLOCK_FRAMES, StreamDecoder, StreamEncoder, StreamFormat
 from codec.tokens import Codes, Tokens, codebooks_for, rates
 
@@ -74,11 +73,13 @@ class Codec:
         Args:
             audio: `[samples]` or `[channels, samples]`, float (full scale is 1) or PCM integers.
             sample_rate: its rate in Hz; decoding returns audio at this rate.
-            kbps: per channel; the largest number of codebooks not above it. codebooks: their number. Default: all.
+            kbps: per channel; the largest number of codebooks that is not above it.
+            codebooks: their number, instead of kbps; all if neither is given.
             metadata: kept with the tokens.
 
         Raises:
-            AudioError: audio that is not finite or has too many channels. ConfigError: a rate the model lacks.
+            AudioError: audio that is not finite or has too many channels.
+            ConfigError: a rate that the model lacks.
         """
         x = check_audio(audio)
         stream = self.stream_encoder(sample_rate=sample_rate, channels=len(x), kbps=kbps, codebooks=codebooks)
@@ -195,8 +196,13 @@ class Codec:
                 f"These tokens were made by model {model or '?'} ({weights_hash or 'no hash'}), and "
                 f"{self.name} ({self.weights_hash}) cannot decode them: pass the model that made them."
             )
-        if tuple(codebook_sizes) != self.codebook_sizes[: len(codebook_sizes)] or frame_rate != self.frame_rate:
-            raise ModelError(f"These tokens name {self.name}, but their codebooks or frame rate are not its own.")
+        if (
+            tuple(codebook_sizes) != self.codebook_sizes[: len(codebook_sizes)]
+            or frame_rate != self.frame_rate
+        ):
+            raise ModelError(
+                f"These tokens name {self.name}, but their codebooks or frame rate are not its own."
+            )
 
     def _check_codes(self, codes: Codes) -> None:
         if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 3:

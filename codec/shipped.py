@@ -1,4 +1,4 @@
-"""The models that ship inside the package, and how a name or a path becomes a model; reading names needs no torch."""
+"""The models that ship inside the package, and how a name or a path becomes a model; names need no torch."""
 
 from __future__ import annotations
 
@@ -31,12 +31,16 @@ def resolve(name_or_path: str | Path | None) -> Path:
     if isinstance(wanted, str) and wanted in names():
         return shipped
     path = Path(wanted)
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError:  # a name that is too long, or a folder that nobody may enter
+        is_folder = is_file = False
+    if is_folder:
         inside = sorted(path.glob("*.safetensors"))
         if len(inside) != 1:
             raise ModelError(f"{path} holds {len(inside)} .safetensors files: name the one to load.")
         return inside[0]
-    if path.is_file():
+    if is_file:
         if path.suffix != ".safetensors":
             raise ModelError(f"{path} is not a model: give a .safetensors file or a folder that holds one.")
         return path
@@ -47,8 +51,8 @@ def load(name_or_path: str | Path | None = None, *, device: str = "cpu") -> Code
     """A codec, ready to use.
 
     Args:
-        name_or_path: a shipped model's name, a `.safetensors` file with its `.json` beside it, or a folder that
-            holds one model; the shipped default if not given.
+        name_or_path: a shipped model's name, a `.safetensors` file with its `.json` beside it, or a folder
+            that holds one model; the shipped default if not given.
         device: where PyTorch computes, e.g. "cpu" or "cuda".
 
     Raises:

@@ -1,7 +1,7 @@
 """Live encoding and decoding: chunks in, codes or audio out as soon as they exist.
 
-A stream is a small object that holds its own state; the model behind it has none, so any number of streams share
-one model.
+A stream is a small object that holds its own state; the model behind it has none, so any number of streams
+share one model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from codec.audio import check_audio
+from codec.audio import MAX_CHANNELS, check_audio
 from codec.errors import AudioError, ConfigError
 from codec.exact import EncoderState, ExactEncoder
 from codec.models.base import Decoder
@@ -21,13 +21,14 @@ from codec.quantize import ResidualQuantizer
 from codec.resampling import Resampler
 from codec.tokens import Codes
 
-# Frames computed at once: long enough for the matrix products to be efficient, short enough for little memory.
+# Frames computed at once: long enough for the matrix products to be efficient, short enough for little
+# memory.
 BLOCK_FRAMES = 256
 
 
 @dataclass(frozen=True)
 class StreamFormat:
-    """What a stream needs to know of its model: rate in Hz, samples per frame, and samples that decoding lags."""
+    """What a stream knows of its model: rate in Hz, samples per frame, and samples that decoding lags."""
 
     sample_rate: int
     hop_length: int
@@ -37,13 +38,14 @@ class StreamFormat:
 class StreamEncoder:
     """Encodes one recording that arrives in chunks of any lengths.
 
-    The codes do not depend on the lengths of the chunks. `sample_rate` (Hz) and `channels` are the input's; each
-    channel is encoded by itself. Made by `Codec.stream_encoder`.
+    The codes do not depend on the lengths of the chunks. `sample_rate` (Hz) and `channels` are the input's;
+    each channel is encoded by itself. Made by `Codec.stream_encoder`.
     """
 
     def __init__(
         self, encoder: ExactEncoder, form: StreamFormat, *, sample_rate: int, channels: int, n_codebooks: int
     ) -> None:
+        _check_channels(channels)
         self.sample_rate, self.channels, self.n_codebooks = sample_rate, channels, n_codebooks
         self._encoder, self._form = encoder, form
         self._state = EncoderState()
@@ -81,7 +83,7 @@ class StreamEncoder:
         return self._take(self._resampler.push(x))
 
     def flush(self) -> Codes:
-        """Ends the recording and returns the codes of what is left, uint16 `[channels, n_codebooks, frames]`."""
+        """Ends the recording; returns the codes of what is left, uint16 `[channels, n_codebooks, frames]`."""
         if self._finished:
             raise AudioError("This stream was flushed: make a new stream_encoder for the next recording.")
         self._finished = True
@@ -112,8 +114,8 @@ class StreamEncoder:
 class StreamDecoder:
     """Decodes codes that arrive in groups of any number of frames.
 
-    Output is at `sample_rate` (Hz). The first `skip` samples are dropped, and with `n_samples` known nothing is
-    returned past the recording's end. Made by `Codec.stream_decoder`.
+    Output is at `sample_rate` (Hz). The first `skip` samples are dropped, and with `n_samples` known
+    nothing is returned past the recording's end. Made by `Codec.stream_decoder`.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class StreamDecoder:
         n_samples: int | None,
         check: Callable[[Codes], None],
     ) -> None:
+        _check_channels(channels)
         self.sample_rate, self.channels = sample_rate, channels
         self._decoder, self._quantizer, self._form, self._check = decoder, quantizer, form, check
         self._device = next(decoder.parameters()).device
@@ -148,7 +151,9 @@ class StreamDecoder:
             raise ConfigError("This stream was flushed: make a new stream_decoder for the next recording.")
         self._check(codes)
         if codes.shape[0] != self.channels:
-            raise ConfigError(f"This stream has {self.channels} channel(s), but the codes have {codes.shape[0]}.")
+            raise ConfigError(
+                f"This stream has {self.channels} channel(s), but the codes have {codes.shape[0]}."
+            )
         parts = [np.zeros((self.channels, 0), np.float32)]
         for first in range(0, codes.shape[2], BLOCK_FRAMES):
             parts.append(self._decode(codes[..., first : first + BLOCK_FRAMES]))
@@ -178,3 +183,8 @@ class StreamDecoder:
             x = x[:, : self._left]
             self._left -= x.shape[1]
         return x
+
+
+def _check_channels(channels: int) -> None:
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"A stream has 1 to {MAX_CHANNELS} channels, not {channels}.")

@@ -9,11 +9,13 @@ import librosa
 import numpy as np
 import pesq as pesq_package
 import pystoi
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 
 def pesq_wb(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> float:
     """Wide-band PESQ (ITU-T P.862.2), 1.0 to 4.6, at 16 kHz; NaN where it finds no speech."""
+    if not reference.any() or not decoded.any():
+        return math.nan
     a, b = (_at_16k(x, sample_rate) for x in (reference, decoded))
     try:
         return float(pesq_package.pesq(16000, a, b, "wb"))
@@ -22,17 +24,25 @@ def pesq_wb(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> flo
 
 
 def stoi(reference: np.ndarray, decoded: np.ndarray, sample_rate: int, *, extended: bool = False) -> float:
-    """Short-time objective intelligibility (Taal et al. 2011), 0 to 1; extended as in Jensen and Taal 2016."""
-    if len(reference) < sample_rate // 2:
+    """Short-time objective intelligibility (Taal et al. 2011), 0 to 1; extended as in Jensen and Taal 2016.
+
+    NaN where the reference is silent or shorter than half a second.
+    """
+    if len(reference) < sample_rate // 2 or not reference.any():
         return math.nan
     return float(pystoi.stoi(reference, decoded, sample_rate, extended=extended))
 
 
 def si_sdr(reference: np.ndarray, decoded: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, equation 5); NaN for silence."""
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, equation 5).
+
+    NaN where either of them is silent, or there are no samples: the ratio is then 0 to 0.
+    """
+    if not reference.any() or not decoded.any():
+        return math.nan
     a, b = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (reference, decoded))
     energy = float(a @ a)
-    if energy <= 0:
+    if energy <= 0 or float(b @ b) <= 0:
         return math.nan
     target = (a @ b) / energy * a
     noise = float(np.square(b - target).sum())
@@ -40,7 +50,7 @@ def si_sdr(reference: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def mel_distance(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> float:
-    """Mean absolute difference of log10 mel magnitudes over windows of 2048 to 128 samples (DAC, section 4.3).
+    """Mean absolute difference of log10 mel magnitudes for windows of 2048 to 128 samples (DAC, section 4.3).
 
     Magnitudes below -80 dB of full scale count as -80 dB, so that inaudible noise floors do not decide.
     """

@@ -86,8 +86,11 @@ class CodecConfig:
     quantizer: ResidualConfig = field(default_factory=ResidualConfig)
 
     def __post_init__(self) -> None:
-        if not self.name or len(self.name.encode()) > 64:
+        # A lone surrogate, which UTF-8 cannot write, counts as three bytes here and is refused below.
+        if not self.name or len(self.name.encode(errors="surrogatepass")) > 64:
             raise ConfigError("A codec needs a name of 1 to 64 bytes.")
+        if any(0xD800 <= ord(letter) < 0xE000 for letter in self.name):
+            raise ConfigError(f"The codec's name {self.name!r} holds a character that UTF-8 cannot write.")
         if min(self.sample_rate, self.hop_length, self.latent_dim) < 1:
             raise ConfigError("sample_rate, hop_length and latent_dim must be positive.")
 
@@ -112,6 +115,8 @@ def from_json(text: str) -> CodecConfig:
         data = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"The model configuration is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise ConfigError("The model configuration is not valid: its JSON is nested too deeply.") from error
     return _build(CodecConfig, data, "model")
 
 
@@ -152,7 +157,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where} must be a list, not {value!r}.")
         return tuple(_value(arguments[0], item, where) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError(f"{where} is too large a number.") from error
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{where} must be of type {hint.__name__}, not {value!r}.")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from codec.errors import ConfigError, ModelError, OutputError
 from codec.models.config import CodecConfig, from_json, to_json
 from codec.models.network import CodecNetwork
+from codec.nn.weight_norm import fold_weight_norm
 
 # Moving averages that training needs and decoding does not.
 _TRAINING_ONLY = (".usage", ".sums")
@@ -20,18 +22,26 @@ _TRAINING_ONLY = (".usage", ".sums")
 def save(network: CodecNetwork, weights: Path) -> None:
     """Writes the network to `weights` (`….safetensors`, float16) and its configuration to `….json`.
 
+    Normalised weights are stored as their plain values, so that every model that was written is ready to use.
+
     Raises:
+        ModelError: a weight is not finite, or too large for float16.
         OutputError: the folder cannot be written.
     """
+    folded = copy.deepcopy(network)
+    fold_weight_norm(folded)
     tensors = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in network.state_dict().items()
+        for name, tensor in folded.state_dict().items()
         if not name.endswith(_TRAINING_ONLY)
     }
+    _check_finite(tensors, "The model cannot be saved")
     try:
         weights.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(tensors, str(weights))
-        weights.with_suffix(".json").write_text(to_json(network.config))
+        # Renamed when complete, so that nobody finds half a model; the configuration first, which loading
+        # needs.
+        _replace(weights.with_suffix(".json"), to_json(network.config).encode())
+        _replace(weights, safetensors.torch.save(tensors))
     except OSError as error:
         raise OutputError(f"The model cannot be written to {weights}: {error}.") from error
 
@@ -49,12 +59,17 @@ def load(weights: Path) -> tuple[CodecNetwork, str]:
         raise ModelError(f"There is no model at {weights}.") from error
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelError(f"{weights} is damaged or not a safetensors file: {error}.") from error
-    network = CodecNetwork(config)
-    missing, unexpected = network.load_state_dict(tensors, strict=False) if _shapes_fit(network, tensors) else ([], [])
-    missing = [name for name in missing if not name.endswith(_TRAINING_ONLY)]
-    if missing or unexpected:
-        raise ModelError(f"{weights} does not fit its configuration: {(missing + unexpected)[0]} is the first mismatch.")
-    return network.float().eval(), weights_hash(config, tensors)
+    try:
+        network = CodecNetwork(config)
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"No network can be built from {weights.with_suffix('.json')}: {error}.") from error
+    except ConfigError as error:
+        raise ModelError(f"{weights.with_suffix('.json')}: {error}") from error
+    fold_weight_norm(network)
+    _check_fit(network, tensors, weights)
+    _check_finite(tensors, f"{weights} is damaged")
+    network.load_state_dict(tensors, strict=False)
+    return network.eval(), weights_hash(config, tensors)
 
 
 def read_config(path: Path) -> CodecConfig:
@@ -73,16 +88,37 @@ def weights_hash(config: CodecConfig, tensors: dict[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def _shapes_fit(network: CodecNetwork, tensors: dict[str, torch.Tensor]) -> bool:
-    state = network.state_dict()
-    for name, tensor in tensors.items():
-        if name in state and state[name].shape != tensor.shape:
+def _check_fit(network: CodecNetwork, tensors: dict[str, torch.Tensor], weights: Path) -> None:
+    """Raises ModelError unless the tensors are the weights of the network, all of them and no others."""
+    wanted = {
+        name: part.shape for name, part in network.state_dict().items() if not name.endswith(_TRAINING_ONLY)
+    }
+    different = sorted(wanted.keys() ^ tensors.keys())
+    if different:
+        raise ModelError(f"{weights} does not fit its configuration: {different[0]} is the first mismatch.")
+    for name, shape in wanted.items():
+        if tensors[name].shape != shape:
             raise ModelError(
-                f"The weights do not fit the configuration: {name} is {tuple(tensor.shape)}, "
-                f"not {tuple(state[name].shape)}."
+                f"{weights} does not fit its configuration: {name} is {tuple(tensors[name].shape)}, "
+                f"not {tuple(shape)}."
             )
-    return True
+
+
+def _check_finite(tensors: dict[str, torch.Tensor], what: str) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ModelError(f"{what}: {name} holds values that are not finite.")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a file in one step: whoever opens it finds the old content or the new."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

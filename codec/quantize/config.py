@@ -10,7 +10,7 @@ from codec.errors import ConfigError
 
 @dataclass(frozen=True)
 class EuclideanConfig:
-    """Nearest code by Euclidean distance in the space of the latents; codes follow an average of their latents.
+    """Nearest code by Euclidean distance between latents; codes follow an average of their latents.
 
     decay: of the moving averages that each code follows, per training step (EnCodec and SoundStream: 0.99).
     """
@@ -21,7 +21,7 @@ class EuclideanConfig:
 
 @dataclass(frozen=True)
 class CosineConfig:
-    """Nearest code by angle in a low-dimensional projection; codes are learned by gradient (DAC, section 3.2).
+    """Nearest code by angle in a low-dimensional projection; codes learn by gradient (DAC, section 3.2).
 
     dim: dimensions of the projection.
     codebook_weight: weight of the loss that pulls codes to latents.
@@ -41,7 +41,8 @@ class ResidualConfig:
     lookup: how a stage finds its code, and how its codes learn.
     commitment: weight of the loss that pulls latents to their codes.
     dropout: probability that an item of a training batch uses a random number of codebooks instead of all.
-    restart_below: a code used less than this share of uniform usage is replaced by a random latent; 0 switches off.
+    restart_below: a code used less than this share of uniform usage is replaced by a random latent; 0 for
+        never.
     """
 
     n_codebooks: int = 16

@@ -1,9 +1,9 @@
-"""A codebook searched by angle in a low-dimensional projection, learned by gradient (DAC, Kumar et al. 2023, 3.2)."""
+"""A codebook searched by angle in a small projection, learned by gradient (DAC, Kumar et al. 2023, 3.2)."""
 
 from __future__ import annotations
 
 import torch
-from torch import distributed, nn
+from torch import nn
 from torch.nn import functional as F
 
 from codec.quantize.config import CosineConfig
@@ -11,7 +11,7 @@ from codec.quantize.gradient import straight_through
 from codec.quantize.kmeans import kmeans
 from codec.quantize.lookup import Match, match, nearest
 from codec.quantize.stage import Stage
-from codec.quantize.usage import dead_codes, sum_over_ranks
+from codec.quantize.usage import dead_codes, replacements, sum_over_ranks
 
 
 class CosineStage(Stage):
@@ -39,7 +39,8 @@ class CosineStage(Stage):
     def match(self, x: torch.Tensor) -> Match:
         projected = self.project(x)
         codes, gap = match(F.normalize(projected), F.normalize(self.codebook))
-        # A step of length s in x moves the direction by at most s |W_in| / |W_in x|.
+        # Cells of directions are cones, so distances to their borders grow with the vector; a step of length
+        # s in x is one of at most s |W_in| in the projection.
         steepest = torch.linalg.matrix_norm(self.project.weight.double(), 2).to(x.dtype)
         return Match(codes, gap * projected.norm(dim=1) / steepest)
 
@@ -69,9 +70,5 @@ class CosineStage(Stage):
         self.usage.lerp_(counts, 0.01)
         dead = dead_codes(self.usage, restart_below)
         if len(dead):
-            pick = torch.randint(max(len(x), 1), (len(dead),), device=x.device)
-            fresh = self.project(x)[pick] if len(x) else self.codebook[dead].clone()
-            if distributed.is_available() and distributed.is_initialized():
-                distributed.broadcast(fresh, 0)
-            self.codebook[dead] = fresh
+            self.codebook[dead] = replacements(self.project(x), self.codebook[dead])
             self.usage[dead] = self.usage.sum() / self.size

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import torch
-from torch import distributed
 
 from codec.quantize.config import EuclideanConfig
 from codec.quantize.gradient import straight_through
 from codec.quantize.kmeans import kmeans
 from codec.quantize.lookup import Match, match, nearest
 from codec.quantize.stage import Stage
-from codec.quantize.usage import dead_codes, sum_over_ranks
+from codec.quantize.usage import dead_codes, replacements, sum_over_ranks
 
 
 class EuclideanStage(Stage):
     """Exponential-moving-average vector quantization (van den Oord et al. 2017, appendix A.1).
 
-    `N <- g N + (1 - g) n`, `m <- g m + (1 - g) sum x`, `e = m / N`, with n and the sum over all vectors of the
-    batch, and of all ranks, that chose the code. Laplace smoothing keeps N away from zero.
+    `N <- g N + (1 - g) n`, `m <- g m + (1 - g) sum x`, `e = m / N`, with n and the sum over all vectors of
+    the batch, and of all ranks, that chose the code. Laplace smoothing keeps N away from zero.
     """
 
     codebook: torch.Tensor
@@ -78,9 +77,7 @@ class EuclideanStage(Stage):
         dead = dead_codes(self.usage, below)
         if not len(dead):
             return
-        fresh = x[torch.randint(len(x), (len(dead),), device=x.device)] if len(x) else self.codebook[dead].clone()
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.broadcast(fresh, 0)
+        fresh = replacements(x, self.codebook[dead])
         share = self.usage.sum() / self.size
         self.usage[dead] = share
         self.sums[dead] = fresh * share

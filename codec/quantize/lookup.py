@@ -10,8 +10,9 @@ import torch
 class Match(NamedTuple):
     """The codes of some vectors, and how clear each decision was.
 
-    codes: index of the nearest code, `[n]`, int64.
-    gap: how far the vector must move before another code is as near, `[n]`, in the units of the vector.
+    codes: index of the nearest code, `[n]`, int64; any one of them where several codes are the same vector.
+    gap: how far the vector must move before another code is as near, `[n]`, in the units of the vector; a
+        code that is the same vector is not another code.
     """
 
     codes: torch.Tensor
@@ -32,14 +33,23 @@ def match(x: torch.Tensor, codebook: torch.Tensor) -> Match:
     """As `nearest`, with a lower bound of the distance from each vector to the border of its cell.
 
     The border between the cells of codes a and b is the plane on which their scores are equal; the vector is
-    `(score_a - score_b) / |a - b|` away from it. This is exact for the runner-up; all other codes score no better
-    than the third and lie at most `|a| + max |e|` from a.
+    `(score_a - score_b) / |a - b|` away from it. This is exact for the runner-up; all other codes score no
+    better than the third and lie at most `|a| + max |e|` from a.
     """
     best, codes = scores(x, codebook).topk(min(3, len(codebook)), dim=1)
     winner, second = codebook[codes[:, 0]], codebook[codes[:, 1]]
     tiny = torch.finfo(x.dtype).tiny
-    gap = (best[:, 0] - best[:, 1]) / (winner - second).norm(dim=1).clamp(min=tiny)
+    apart = (winner - second).norm(dim=1)
+    gap = torch.where(apart > 0, (best[:, 0] - best[:, 1]) / apart.clamp(min=tiny), torch.inf)
     if len(codebook) > 2:
         farthest = winner.norm(dim=1) + codebook.norm(dim=1).max()
         gap = torch.minimum(gap, (best[:, 0] - best[:, 2]) / farthest.clamp(min=tiny))
     return Match(codes[:, 0], gap)
+
+
+def first_equals(vectors: torch.Tensor) -> torch.Tensor:
+    """For each row of `[size, dim]` the index of the first row that is the same vector, `[size]`."""
+    _, group = vectors.unique(dim=0, return_inverse=True)
+    first = torch.full((len(vectors),), len(vectors), device=vectors.device)
+    first.scatter_reduce_(0, group, torch.arange(len(vectors), device=vectors.device), "amin")
+    return first[group]

@@ -11,6 +11,7 @@ from codec.errors import ConfigError
 from codec.quantize.config import CosineConfig, EuclideanConfig, ResidualConfig
 from codec.quantize.cosine import CosineStage
 from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.lookup import first_equals
 from codec.quantize.stage import Stage
 
 
@@ -56,9 +57,9 @@ class ResidualQuantizer(nn.Module):
         batch, dim, frames = z.shape
         x = z.transpose(1, 2).reshape(-1, dim)
         used = self._draw_codebooks(batch, z.device).repeat_interleave(frames)
-        # Two residuals of equal value. `residual` carries the straight-through gradient, which after the first stage
-        # is zero, so that the sum passes the gradient to z exactly once. `anchor` lets the commitment of every
-        # stage reach z.
+        # Two residuals of equal value. `residual` carries the straight-through gradient, which after the
+        # first stage is zero, so that the sum passes the gradient to z exactly once. `anchor` lets the
+        # commitment of every stage reach z.
         residual, anchor, total = x, x, torch.zeros_like(x)
         codes, loss, counts = [], x.new_zeros(()), []
         for index, stage in enumerate(self._stages()):
@@ -66,7 +67,9 @@ class ResidualQuantizer(nn.Module):
                 chosen = stage.search(residual)
             quantized = stage.quantize(residual, chosen)
             keep = (used > index).to(x.dtype)
-            loss = loss + (stage.loss(anchor, chosen, self.config.commitment) * keep).sum() / keep.sum().clamp(min=1)
+            loss = loss + (
+                stage.loss(anchor, chosen, self.config.commitment) * keep
+            ).sum() / keep.sum().clamp(min=1)
             total = total + quantized * keep[:, None]
             kept = keep > 0
             counts.append(torch.bincount(chosen[kept], minlength=stage.size))
@@ -103,14 +106,22 @@ class ResidualQuantizer(nn.Module):
         batch, n, frames = codes.shape
         if not 1 <= n <= len(self.stages):
             raise ConfigError(f"This quantizer decodes 1 to {len(self.stages)} codebooks, not {n}.")
-        total = torch.stack([stage.vectors(codes[:, i].reshape(-1)) for i, stage in enumerate(self._stages()[:n])])
+        total = torch.stack(
+            [stage.vectors(codes[:, i].reshape(-1)) for i, stage in enumerate(self._stages()[:n])]
+        )
         return total.sum(0).reshape(batch, frames, -1).transpose(1, 2)
 
+    @torch.no_grad()
     def typical_norm(self) -> torch.Tensor:
         """Root mean square of the norms of the first codebook's vectors: the size of an ordinary latent."""
         first = self._stages()[0]
         vectors = first.vectors(torch.arange(first.size, device=next(first.buffers()).device))
         return vectors.square().sum(1).mean().sqrt()
+
+    @torch.no_grad()
+    def first_equals(self) -> list[torch.Tensor]:
+        """For each codebook the index of the first code that is the same vector, `[size]`."""
+        return [first_equals(stage.codebook.detach()) for stage in self._stages()]
 
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:

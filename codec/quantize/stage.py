@@ -12,6 +12,7 @@ class Stage(nn.Module):
     """One codebook with its lookup and its way of learning; vectors are `[n, dim]`, codes `[n]` int64."""
 
     size: int
+    codebook: torch.Tensor
 
     def search(self, x: torch.Tensor) -> torch.Tensor:
         """The code of each vector, `[n]`."""
@@ -30,7 +31,7 @@ class Stage(nn.Module):
         raise TypeError(f"{type(self).__name__} must define quantize(x, codes)")
 
     def loss(self, x: torch.Tensor, codes: torch.Tensor, commitment: float) -> torch.Tensor:
-        """Per-vector loss `[n]` that pulls x to its code (weighted by commitment), and codes to x if by gradient."""
+        """Loss of each vector `[n]`: pulls x to its code (commitment), and learned codes to x."""
         raise TypeError(f"{type(self).__name__} must define loss(x, codes, commitment)")
 
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:

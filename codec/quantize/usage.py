@@ -1,4 +1,4 @@
-"""How often codes are used: moving averages, dead codes, and the figures that describe a codebook's health."""
+"""How often codes are used: sums over processes, dead codes, and what tells a codebook's health."""
 
 from __future__ import annotations
 
@@ -20,6 +20,20 @@ def dead_codes(usage: torch.Tensor, restart_below: float) -> torch.Tensor:
         usage: (averaged) number of vectors per code, `[size]`.
     """
     return (usage < restart_below * usage.sum() / len(usage)).nonzero()[:, 0]
+
+
+def replacements(x: torch.Tensor, dead: torch.Tensor) -> torch.Tensor:
+    """Random vectors of x `[n, dim]` in the place of codes dead `[m, dim]`, the same on all ranks.
+
+    No vector is taken twice: of two equal codes only one would ever be chosen. Where x has too few, the rest
+    of the dead codes stay.
+    """
+    fresh = dead.clone()
+    pick = torch.randperm(len(x), device=x.device)[: len(dead)]
+    fresh[: len(pick)] = x[pick]
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.broadcast(fresh, 0)
+    return fresh
 
 
 def perplexity(counts: torch.Tensor) -> torch.Tensor:

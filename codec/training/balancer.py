@@ -1,4 +1,4 @@
-"""Loss balancing by the gradient that each loss sends into the decoded audio (EnCodec, section 3.4, equation 5)."""
+"""Loss balancing by the gradient of each loss in the decoded audio (EnCodec, section 3.4, equation 5)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 class Balancer(nn.Module):
     """`sum_i w_i / sum_j w_j * g_i / <|g_i|>` instead of the sum of gradients `g_i = dL_i / d audio`.
 
-    `<|g_i|>` is a moving average of the norm per item of the batch. A weight is then the share of the gradient that
-    its loss gets, whatever the loss's own scale.
+    `<|g_i|>` is a moving average of the norm per item of the batch. A weight is then the share of the
+    gradient that its loss gets, whatever the loss's own scale.
     """
 
     def __init__(self, weights: Mapping[str, float], decay: float = 0.99) -> None:
@@ -23,8 +23,10 @@ class Balancer(nn.Module):
             self.register_buffer(f"norm_{name}", torch.zeros(()))
             self.register_buffer(f"seen_{name}", torch.zeros(()))
 
-    def combine(self, losses: Mapping[str, torch.Tensor], audio: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        """A scalar whose gradient with respect to audio `[batch, 1, samples]` is the balanced gradient / batch.
+    def combine(
+        self, losses: Mapping[str, torch.Tensor], audio: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """A scalar whose gradient for audio `[batch, 1, samples]` is the balanced gradient / batch.
 
         Returns:
             The scalar to call `backward` on, and the average gradient norm of each loss before balancing.

@@ -10,7 +10,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 import soundfile
-import soxr
+import soxr  # type: ignore[import-untyped]
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,7 +23,7 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", "
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: its path, samples per channel, rate in Hz, and the folders below the root it came from."""
+    """One recording: its path, samples per channel, rate in Hz, and the folders it came from."""
 
     path: Path
     samples: int
@@ -56,7 +56,9 @@ def scan(root: Path) -> list[Clip]:
         log.warning("left out, not readable as audio: %s", path)
     if not clips:
         raise AudioError(f"No readable audio was found below {root}.")
-    log.info("%d recordings, %.2f h below %s", len(clips), sum(c.samples / c.rate for c in clips) / 3600, root)
+    log.info(
+        "%d recordings, %.2f h below %s", len(clips), sum(c.samples / c.rate for c in clips) / 3600, root
+    )
     return clips
 
 
@@ -188,7 +190,8 @@ class AudioFolder(lightning.LightningDataModule):
         segment: length of a training segment in seconds.
         batch_size: segments per batch and process.
         batches_per_epoch: batches between two validations.
-        balance: groups are drawn in proportion to their duration to this power (1: as they are; 0: all alike).
+        balance: groups are drawn in proportion to their duration to this power (1: as they are; 0: all
+        alike).
         speed: segments are played at a random speed between 1/speed and speed.
         gain_db: range of the random gain in dB.
         cache: decode everything into memory at the start (2 bytes per sample) instead of reading by seeking.

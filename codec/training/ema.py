@@ -21,9 +21,9 @@ def averaged_copy(network: M) -> M:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """`average <- d average + (1 - d) network` with `d = min(decay, (1 + step) / (10 + step))`; buffers are copied."""
+    """`average <- d average + (1 - d) network`, `d = min(decay, (1 + step) / (10 + step))`; buffers as is."""
     weight = 1 - min(decay, (1 + step) / (10 + step))
-    for target, source in zip(average.parameters(), network.parameters(), strict=True):
-        target.lerp_(source, weight)
-    for target, source in zip(average.buffers(), network.buffers(), strict=True):
-        target.copy_(source)
+    for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(parameter, weight)
+    for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        copied.copy_(buffer)

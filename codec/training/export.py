@@ -21,6 +21,13 @@ class ExportModel(lightning.Callback):
         self.folder = folder
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._export(trainer, pl_module)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # The last steps are not followed by a validation when they do not fill an epoch.
+        self._export(trainer, pl_module)
+
+    def _export(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.is_global_zero and not trainer.sanity_checking and isinstance(pl_module, CodecTraining):
             folder = Path(self.folder or trainer.log_dir or trainer.default_root_dir)
             save(pl_module.average, folder / f"{pl_module.codec.name}.safetensors")

@@ -42,7 +42,8 @@ class SpectralLosses(nn.Module):
         """The mel loss and the complex loss, each a scalar, averaged over the resolutions.
 
         Mel: mean absolute difference of `log(mel magnitude + floor)`.
-        Complex: mean squared difference of `|S|^c e^(i arg S)` and of `|S|^c` (Braun and Tashev 2021, equation 4).
+        Complex: mean squared difference of `|S|^c e^(i arg S)` and of `|S|^c` (Braun and Tashev 2021,
+        equation 4).
         """
         mel_loss, complex_loss = decoded.new_zeros(()), decoded.new_zeros(())
         # Spectra need float32 also where the network runs in bfloat16.
@@ -52,11 +53,15 @@ class SpectralLosses(nn.Module):
                 a_mag, b_mag = (torch.sqrt(x.real.square() + x.imag.square() + 1e-10) for x in (a, b))
                 mel = getattr(self, f"mel_{size}")
                 floor = self.config.floor
-                mel_loss = mel_loss + F.l1_loss(torch.log(mel @ a_mag + floor), torch.log(mel @ b_mag + floor))
+                mel_loss = mel_loss + F.l1_loss(
+                    torch.log(mel @ a_mag + floor), torch.log(mel @ b_mag + floor)
+                )
                 c = self.config.compression
                 a_gain, b_gain = a_mag ** (c - 1), b_mag ** (c - 1)
                 difference = torch.view_as_real(a * a_gain) - torch.view_as_real(b * b_gain)
-                complex_loss = complex_loss + difference.square().sum(-1).mean() + F.mse_loss(a_mag**c, b_mag**c)
+                complex_loss = (
+                    complex_loss + difference.square().sum(-1).mean() + F.mse_loss(a_mag**c, b_mag**c)
+                )
         n = len(self.config.windows)
         return mel_loss / n, complex_loss / n
 
@@ -82,7 +87,7 @@ def adversarial_loss(fake: list[torch.Tensor]) -> torch.Tensor:
 
 
 def feature_loss(real: list[list[torch.Tensor]], fake: list[list[torch.Tensor]]) -> torch.Tensor:
-    """Relative feature matching (EnCodec, equation 2): `mean |f - f'| / mean |f|`, mean over layers and scales."""
+    """Relative feature matching (EnCodec, equation 2): `mean |f - f'| / mean |f|`, mean over all layers."""
     terms = [
         F.l1_loss(f, r.detach()) / r.detach().abs().mean().clamp(min=1e-8)
         for reals, fakes in zip(real, fake, strict=True)

@@ -41,7 +41,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with a linear warm-up, a constant rate, and a cosine decay to zero before the trainer's max_steps.
+    """AdamW with a linear warm-up, a constant rate, and a cosine decay to zero at the trainer's end.
 
     rate: learning rate of the generator. discriminator_rate: of the discriminators.
     betas: of AdamW. weight_decay: of AdamW, generator only. clip: largest norm of a gradient.
@@ -91,9 +91,9 @@ class CodecTraining(lightning.LightningModule):
         self,
         codec: CodecConfig,
         losses: SpectralLossConfig = SpectralLossConfig(),  # noqa: B008 (frozen)
-        weights: LossWeights = LossWeights(),  # noqa: B008
-        optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
-        adversary: AdversaryConfig = AdversaryConfig(),  # noqa: B008
+        weights: LossWeights = LossWeights(),
+        optimizer: OptimizerConfig = OptimizerConfig(),
+        adversary: AdversaryConfig = AdversaryConfig(),
         start_seconds: float = 2400.0,
         valid_kbps: tuple[float, ...] = (1.5, 6.0),
     ) -> None:
@@ -121,7 +121,10 @@ class CodecTraining(lightning.LightningModule):
         if self.discriminator is None:
             return [generator]
         judge = torch.optim.AdamW(
-            self.discriminator.parameters(), lr=config.discriminator_rate, betas=config.betas, weight_decay=0.0
+            self.discriminator.parameters(),
+            lr=config.discriminator_rate,
+            betas=config.betas,
+            weight_decay=0.0,
         )
         return [generator, judge]
 
@@ -131,7 +134,9 @@ class CodecTraining(lightning.LightningModule):
             if not isinstance(data, AudioFolder):
                 raise TypeError("CodecTraining starts from an AudioFolder.")
             segments = data.segments
-            count = min(len(segments), math.ceil(self.start_seconds * data.sample_rate / segments[0].shape[-1]))
+            count = min(
+                len(segments), math.ceil(self.start_seconds * data.sample_rate / segments[0].shape[-1])
+            )
             audio = torch.stack([segments[i] for i in range(count)]).to(self.device)
             start_from_data(self.network, audio)
             self.average.load_state_dict(self.network.state_dict())
@@ -142,7 +147,9 @@ class CodecTraining(lightning.LightningModule):
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         share = self._schedule(step)
-        for optimizer, rate in zip(optimizers, (self.optimizer.rate, self.optimizer.discriminator_rate), strict=False):
+        for optimizer, rate in zip(
+            optimizers, (self.optimizer.rate, self.optimizer.discriminator_rate), strict=False
+        ):
             for group in optimizer.param_groups:
                 group["lr"] = rate * share
         made = self.network(batch)

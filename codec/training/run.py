@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -18,6 +19,8 @@ def run(arguments: Sequence[str]) -> None:
     torch.set_float32_matmul_precision("high")
     recipe = [f"--config={arguments[0]}"] if arguments and not arguments[0].startswith("-") else []
     rest = list(arguments[len(recipe) :])
+    # Lightning suspects a mistake when a program that has a command line of its own hands it arguments.
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     LightningCLI(
         CodecTraining,
         AudioFolder,

@@ -1,4 +1,4 @@
-"""The state that training starts from: a closed-form transform codec where there is one, and k-means codebooks."""
+"""What training starts from: a closed-form transform codec where there is one, and k-means codebooks."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def start_from_data(network: CodecNetwork, audio: torch.Tensor, seed: int = 0) -
 def closed_form(encoder: SpectralEncoder, decoder: SpectralDecoder, audio: torch.Tensor) -> None:
     """Makes the spectral network a transform codec: companded MDCT, principal components, and back.
 
-    The blocks are the identity at their start, so the whole is linear between companding and expanding, and the
-    first principal components are the best choice of latents (in the companded domain, by squared error).
+    The blocks are the identity at their start, so the whole is linear between companding and expanding, and
+    the first principal components are the best choice of latents (in the companded domain, by squared error).
     """
     spectra = torch.cat([encoder.spectrum(batch)[0] for batch in audio.split(16)])
     x = spectra.transpose(1, 2).flatten(0, 1)

@@ -1,0 +1,40 @@
+"""The Typer application: every command, by its file. What is heavy is imported when a command runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import codec
+from codec.cli import decode, encode, eval, info, models, train, trim
+
+app = typer.Typer(
+    name="codec",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: with rich, --help alone would take half as long again
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("encode")(encode.encode)
+app.command("decode")(decode.decode)
+app.command("info")(info.info)
+app.command("trim")(trim.trim)
+app.command("models")(models.models)
+app.command("eval")(eval.evaluate)
+app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"codec {codec.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A neural audio codec: recordings to small token files of selectable bitrate, and back."""

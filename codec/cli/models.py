@@ -1,0 +1,58 @@
+"""`codec models`: the models that ship with the package."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from codec import shipped
+from codec.cli import options
+from codec.errors import ModelError
+
+# Hops of audio between a sample's arrival and its output: the frame, and the overlap of a filter bank.
+_LATENCY_HOPS = {"spectral": 2, "seanet": 1}
+
+
+def models(as_json: options.Json = False) -> None:
+    """List the models that ship with codec."""
+    found = [facts(shipped.resolve(name)) for name in shipped.names()]
+    if as_json:
+        for model in found:
+            print(json.dumps(model))
+        return
+    for model in found:
+        low, high = model["kbps"]
+        latency = "" if model["latency_ms"] is None else f", {model['latency_ms']:g} ms latency"
+        print(
+            f"{model['name']}{' (default)' if model['default'] else ''}: {model['sample_rate']:,} Hz, "
+            f"{model['frame_rate']:g} frames/s, {low:g} to {high:g} kbps per channel{latency}, "
+            f"{model['bytes'] / 2**20:.1f} MiB on disk"
+        )
+
+
+def facts(weights: Path) -> dict[str, Any]:
+    """What a model's JSON says, as plain values; raises ModelError.
+
+    The typed configuration lies among code that imports PyTorch, for which listing names should not wait.
+    """
+    path = weights.with_suffix(".json")
+    try:
+        config = json.loads(path.read_text())
+        quantizer, rate, hop = config["quantizer"], config["sample_rate"], config["hop_length"]
+        step = math.log2(quantizer["codebook_size"]) * rate / hop / 1000
+        hops = _LATENCY_HOPS.get(config["network"]["kind"])
+        return {
+            "name": config["name"],
+            "default": weights.stem == shipped.DEFAULT,
+            "sample_rate": rate,
+            "frame_rate": rate / hop,
+            "codebooks": quantizer["n_codebooks"],
+            "codebook_size": quantizer["codebook_size"],
+            "kbps": [step, step * quantizer["n_codebooks"]],
+            "latency_ms": None if hops is None else 1000 * hops * hop / rate,
+            "bytes": weights.stat().st_size,
+        }
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise ModelError(f"The model's configuration {path} cannot be read: {error!r}.") from error

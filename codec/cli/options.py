@@ -1,0 +1,24 @@
+"""Options that several commands share, and what their values mean."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Kbps = Annotated[float | None, typer.Option(help="Bitrate, in kilobits per second and channel.")]
+Codebooks = Annotated[int | None, typer.Option(help="Number of codebooks, instead of --kbps.")]
+Model = Annotated[str | None, typer.Option(help="A shipped model's name, or the path of one.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace outputs that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a file, on a line each.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", help="A file for one input, a folder for several; - is standard output."),
+]
+
+
+def one_rate(kbps: float | None, codebooks: int | None) -> None:
+    """A usage error when both ways to choose the bitrate are used."""
+    if kbps is not None and codebooks is not None:
+        raise typer.BadParameter("give either --kbps or --codebooks, not both", param_hint="--codebooks")

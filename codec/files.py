@@ -1,0 +1,271 @@
+"""Recordings to token files and back, block by block, in memory that does not grow with their length."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from codec.audio import AudioReader, AudioWriter, RawFormat
+from codec.errors import OutputError, TokenFileError
+from codec.tokenfile import Header, PageReader, PageWriter, header_of, read, read_header
+from codec.tokenfile.output import output
+from codec.tokenfile.source import is_seekable, opened
+from codec.tokens import Codes, Tokens, codebooks_for
+
+if TYPE_CHECKING:
+    from codec.codec import Codec
+
+# Who listens at the end of a pipe hears each page when it is whole.
+PIPE_PAGE_SECONDS = Fraction(1, 2)
+_BLOCK_SECONDS = 5
+_MAX_BLOCK = 1 << 18
+_BLOCK_FRAMES = 256
+
+Progress = Callable[[float, float | None], None]
+"""Called with the seconds done so far, and the seconds in all where they are known."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What was encoded or decoded.
+
+    seconds: of audio. kbps: per channel, of the codes. warnings: sentences that the user should see.
+    """
+
+    seconds: float
+    sample_rate: int
+    channels: int
+    codebooks: int
+    kbps: float
+    warnings: list[str] = field(default_factory=list)
+
+
+def no_progress(done: float, total: float | None) -> None:
+    """A Progress that tells nobody."""
+
+
+def encode_file(
+    model: Codec,
+    source: str | Path,
+    target: str | Path,
+    *,
+    kbps: float | None = None,
+    codebooks: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+    raw: RawFormat | None = None,
+    progress: Progress = no_progress,
+) -> Coded:
+    """Encodes a recording into a token file; "-" means standard input or output.
+
+    A target that is a file appears under its name when it is complete, or not at all. To a pipe, pages of
+    half a second go out as they are made.
+
+    Args:
+        kbps, codebooks: as in `Codec.encode`.
+        metadata: kept in the token file.
+        raw: what the samples of a source without a header are.
+
+    Raises:
+        AudioError: the source cannot be used. OutputError: the target cannot be written.
+        ConfigError: a rate that the model lacks, or too much metadata.
+    """
+    with AudioReader(source, raw=raw) as reader:
+        rate, piped = reader.sample_rate, _is_pipe(target)
+        stream = model.stream_encoder(
+            sample_rate=rate, channels=reader.channels, kbps=kbps, codebooks=codebooks
+        )
+        header = header_of(
+            Tokens(
+                codes=np.zeros((reader.channels, stream.n_codebooks, 0), np.uint16),
+                codebook_sizes=model.codebook_sizes[: stream.n_codebooks],
+                frame_rate=model.frame_rate,
+                sample_rate=rate,
+                # A pipe that breaks can still be decoded as far as it got if it has promised nothing.
+                n_samples=None if piped else reader.n_samples,
+                model=model.name,
+                weights_hash=model.weights_hash,
+                metadata=dict(metadata or {}),
+            )
+        )
+        block = min(_BLOCK_SECONDS * rate, _MAX_BLOCK)
+        if piped:
+            frames = max(1, int(PIPE_PAGE_SECONDS * model.frame_rate))
+            header = replace(header, page_frames=frames)
+            block = max(1, int(PIPE_PAGE_SECONDS * rate / 2))
+        total = None if reader.n_samples is None else reader.n_samples / rate
+        with _token_output(target) as file:
+            writer = PageWriter(file, header)
+            for samples in reader.blocks(block):
+                writer.push(stream.push(samples))
+                progress(stream.n_samples / rate, total)
+            writer.push(stream.flush())
+            writer.close(stream.n_samples)
+        return Coded(stream.n_samples / rate, rate, reader.channels, stream.n_codebooks, header.kbps)
+
+
+def decode_file(
+    model_for: Callable[[str, str], Codec],
+    source: str | Path,
+    target: str | Path,
+    *,
+    kbps: float | None = None,
+    codebooks: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    conceal: bool = False,
+    progress: Progress = no_progress,
+) -> Coded:
+    """Decodes a token file into a recording; "-" means standard input or output (a WAV).
+
+    From a pipe each page is decoded as it arrives. A stream that ends before its end record gives all of its
+    whole pages, and a warning.
+
+    Args:
+        model_for: finds the model that made the tokens, by its name and the hash of its weights.
+        kbps, codebooks: decode a lower bitrate than the file holds.
+        start, end: seconds; decode this stretch alone.
+        conceal: decode around damage instead of raising.
+
+    Raises:
+        TokenFileError: the source is damaged or cut off. ModelError: another model made it.
+        OutputError: the target cannot be written. ConfigError: a rate or a stretch that the source lacks.
+    """
+    with _token_input(source) as file:
+        if start is None and end is None:
+            n_samples = _known_length(file)
+            reader = PageReader(file, conceal=conceal)
+            header, pages = replace(reader.header, n_samples=n_samples), _page_codes(reader, conceal)
+        else:
+            tokens = read(file, start=start, end=end, conceal=conceal)
+            reader, header, pages = None, header_of(tokens), iter([tokens.codes])
+        keep = codebooks_for(kbps, codebooks, header.frame_rate, header.codebook_sizes)
+        model = model_for(header.model, header.weights_hash)
+        model.check_tokens(header.model, header.weights_hash, header.codebook_sizes, header.frame_rate)
+        rate = header.sample_rate
+        written = 0
+        held = _HeldBack(model, header)
+        total = None if header.n_samples is None else header.n_samples / rate
+        with AudioWriter(target, rate, header.channels) as writer:
+            for audio in _decoded(model, header, pages, keep):
+                ready = held.push(audio)
+                writer.write(ready)
+                written += ready.shape[1]
+                progress(written / rate, total)
+            length = header.n_samples if reader is None or header.n_samples is not None else reader.n_samples
+            rest = held.finish(None if length is None else length - written)
+            writer.write(rest)
+            written += rest.shape[1]
+            if length is not None and written != length and not conceal:
+                raise TokenFileError(
+                    f"the token file promises {length} samples, but its frames make {written}"
+                )
+        warnings = [] if reader is None else _warnings(reader, header, written, length)
+        kept = replace(header, codebook_sizes=header.codebook_sizes[:keep])
+        return Coded(written / rate, rate, header.channels, keep, kept.kbps, warnings)
+
+
+class _HeldBack:
+    """Lets audio through but for its end, while the recording's length is unknown.
+
+    The last frame is filled up with silence, which must not come out as a longer recording.
+    """
+
+    def __init__(self, model: Codec, header: Header) -> None:
+        frame = math.ceil(model.hop_length * Fraction(header.sample_rate, model.sample_rate))
+        self._size = frame + 1 if header.n_samples is None else 0
+        self._held = np.zeros((header.channels, 0), np.float32)
+
+    def push(self, audio: np.ndarray) -> np.ndarray:
+        """Takes float32 `[channels, samples]`; returns what surely belongs to the recording."""
+        audio = np.concatenate([self._held, audio], axis=1)
+        ready = max(0, audio.shape[1] - self._size)
+        self._held = audio[:, ready:]
+        return audio[:, :ready]
+
+    def finish(self, n_samples: int | None) -> np.ndarray:
+        """The end: so many samples of what is held, or all."""
+        return self._held if n_samples is None else self._held[:, : max(0, n_samples)]
+
+
+def _decoded(model: Codec, header: Header, pages: Iterable[Codes], keep: int) -> Iterator[np.ndarray]:
+    """The audio of the first `keep` codebooks of pages, in pieces float32 `[channels, samples]`."""
+    decoder = model.stream_decoder(
+        sample_rate=header.sample_rate,
+        channels=header.channels,
+        skip=header.skip,
+        n_samples=header.n_samples,
+    )
+    for codes in pages:
+        for first in range(0, codes.shape[2], _BLOCK_FRAMES):
+            yield decoder.push(codes[:, :keep, first : first + _BLOCK_FRAMES])
+    yield decoder.flush()
+
+
+def _page_codes(reader: PageReader, conceal: bool) -> Iterator[Codes]:
+    yield from reader
+    if not conceal:
+        reader.require_end()
+
+
+def _known_length(file: BinaryIO) -> int | None:
+    """The number of samples that the header or, in a file that can be sought in, the end record says."""
+    if not is_seekable(file):
+        return None
+    begin = file.tell()
+    n_samples = read_header(file).n_samples
+    file.seek(begin)
+    return n_samples
+
+
+def _warnings(reader: PageReader, header: Header, written: int, length: int | None) -> list[str]:
+    rate = header.sample_rate
+    lost = [
+        f"{max(0.0, float(first / header.frame_rate) - header.skip / rate):.2f} s "
+        f"to {float(last / header.frame_rate) - header.skip / rate:.2f} s"
+        for first, last in reader.damaged
+    ]
+    found = [f"damaged, what is not whole was replaced: {', '.join(lost)}."] if lost else []
+    if length is None:
+        found.append(f"ends without an end record; the {written / rate:.2f} s that are whole were decoded.")
+    elif written < length:
+        found.append(f"cut off; {written / rate:.2f} of {length / rate:.2f} s are whole and were decoded.")
+    return found
+
+
+@contextmanager
+def _token_input(source: str | Path) -> Iterator[BinaryIO]:
+    with opened(sys.stdin.buffer if str(source) == "-" else source) as file:
+        yield file
+
+
+@contextmanager
+def _token_output(target: str | Path) -> Iterator[BinaryIO]:
+    if str(target) == "-":
+        sys.stdout.flush()
+        # Unbuffered: what a reader who left never took must not be complained about again at exit.
+        yield getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+        return
+    with output(target) as file:
+        try:
+            yield file
+        except OutputError as error:
+            raise OutputError(f"{target}: {error}") from error
+
+
+def _is_pipe(target: str | Path) -> bool:
+    """Whether someone may be reading what is written while it is written."""
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode if str(target) == "-" else os.stat(target).st_mode
+    except (OSError, ValueError):
+        return str(target) == "-"
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
