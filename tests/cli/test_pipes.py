@@ -155,7 +155,10 @@ def test_a_reader_that_leaves_is_no_reason_to_complain(recording: Path) -> None:
     assert encoder.wait(60) == 1
 
 
-def test_an_interrupt_is_quiet_and_leaves_no_partial_file(recording: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_is_quiet_and_leaves_no_partial_file(
+    recording: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     encoder = start("encode", "-", "-o", tmp_path / "a.cdc")
     assert encoder.stdin is not None
     encoder.stdin.write(recording.read_bytes()[:100_000])
@@ -164,7 +167,7 @@ def test_an_interrupt_is_quiet_and_leaves_no_partial_file(recording: Path, tmp_p
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert list(tmp_path.iterdir())
-    encoder.send_signal(signal.SIGINT)
+    encoder.send_signal(number)
     _, complaints = encoder.communicate(timeout=60)
-    assert (encoder.returncode, complaints) == (130, b"")
+    assert (encoder.returncode, complaints) == (code, b"")
     assert list(tmp_path.iterdir()) == []
