@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import codec
-from codec.cli import decode, encode, eval, info, models, train, trim
+from codec.cli import bench, decode, encode, eval, info, models, prepare, train, trim
 
 app = typer.Typer(
     name="codec",
@@ -22,7 +22,9 @@ app.command("info")(info.info)
 app.command("trim")(trim.trim)
 app.command("models")(models.models)
 app.command("eval")(eval.evaluate)
+app.command("prepare")(prepare.prepare)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
+app.add_typer(bench.bench, name="bench")
 
 
 def _version(wanted: bool) -> None:

@@ -19,11 +19,13 @@ class Reconstruction(NamedTuple):
     audio: decoded audio, aligned with the input, `[batch, 1, samples]`.
     loss: the quantizer's own loss, a scalar.
     counts: how often each code was chosen, `[codebooks, size]`.
+    latents: quantized latents, `[batch, latent_dim, frames]`.
     """
 
     audio: torch.Tensor
     loss: torch.Tensor
     counts: torch.Tensor
+    latents: torch.Tensor
 
 
 class CodecNetwork(nn.Module):
@@ -47,9 +49,12 @@ class CodecNetwork(nn.Module):
         hop, delay = self.config.hop_length, self.decoder.delay
         frames = -(-(samples + delay) // hop)
         latents, _ = self.encoder(F.pad(audio, (0, frames * hop - samples)))
-        quantized = self.quantizer(latents)
+        # In bfloat16 a search would take other codes, and averages over many steps would stand still.
+        with torch.autocast(latents.device.type, enabled=False):
+            quantized = self.quantizer(latents.float())
         decoded, _ = self.decoder(quantized.latents)
-        return Reconstruction(decoded[..., delay : delay + samples], quantized.loss, quantized.counts)
+        made = decoded[..., delay : delay + samples]
+        return Reconstruction(made, quantized.loss, quantized.counts, quantized.latents)
 
     @torch.no_grad()
     def reconstruct(self, audio: torch.Tensor, n_codebooks: int) -> torch.Tensor:

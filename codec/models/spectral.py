@@ -95,7 +95,8 @@ class SpectralDecoder(Decoder):
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         before = state if isinstance(state, tuple) else (None, None)
         x, blocks = self.blocks(self.unproject(x), before[0])
-        x = expand(self.unmix(x), self._exponent)
+        # Under autocast, expanding and the filter bank stay in float32.
+        x = expand(self.unmix(x).to(self.synthesis.basis.dtype), self._exponent)
         x, synthesis = self.synthesis(x, before[1])
         return x, (blocks, synthesis)
 

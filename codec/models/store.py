@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from pathlib import Path
 
 import safetensors
@@ -52,7 +53,7 @@ def load(weights: Path) -> tuple[CodecNetwork, str]:
     Raises:
         ModelError: a file is missing or damaged, or the weights do not fit the configuration.
     """
-    config = read_config(weights.with_suffix(".json"))
+    text, config = _read_config(weights.with_suffix(".json"))
     try:
         tensors = safetensors.torch.load_file(str(weights))
     except FileNotFoundError as error:
@@ -69,22 +70,33 @@ def load(weights: Path) -> tuple[CodecNetwork, str]:
     _check_fit(network, tensors, weights)
     _check_finite(tensors, f"{weights} is damaged")
     network.load_state_dict(tensors, strict=False)
-    return network.eval(), weights_hash(config, tensors)
+    return network.eval(), _weights_hash(text, tensors)
 
 
 def read_config(path: Path) -> CodecConfig:
     """The configuration of a model; raises ModelError when it is missing or makes no sense."""
+    return _read_config(path)[1]
+
+
+def _read_config(path: Path) -> tuple[str, CodecConfig]:
+    """The configuration of a model, as its text and as what it means."""
     try:
-        return from_json(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        return text, from_json(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"The model's configuration {path} cannot be read: {error}.") from error
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
-def weights_hash(config: CodecConfig, tensors: dict[str, torch.Tensor]) -> str:
-    """16 hex digits that identify the weights: SHA-256 of configuration, names, types, shapes and values."""
-    digest = hashlib.sha256(to_json(config).encode())
+def _weights_hash(config: str, tensors: dict[str, torch.Tensor]) -> str:
+    """16 hex digits that identify the weights: SHA-256 of configuration, names, types, shapes and values.
+
+    The configuration counts as it is stored, whatever its layout, and not as this version understands it: a
+    later version with more settings must still find the same model in the same files.
+    """
+    stored = json.dumps(json.loads(config), sort_keys=True)
+    digest = hashlib.sha256(stored.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

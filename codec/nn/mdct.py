@@ -39,10 +39,13 @@ class MdctAnalysis(StreamModule):
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         hop = self.stride
+        x = x.to(self.basis.dtype)
         x = torch.cat([state, x], dim=-1) if isinstance(state, torch.Tensor) else F.pad(x, (hop, 0))
         blocks = x[:, 0].unflatten(-1, (-1, hop))
         windows = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1)
-        return (windows @ self.basis.T).transpose(1, 2), x[..., -hop:]
+        # Autocast would round the filter bank, and with it the audio, to 8 bits.
+        with torch.autocast(x.device.type, enabled=False):
+            return (windows @ self.basis.T).transpose(1, 2), x[..., -hop:]
 
     @property
     def history(self) -> int:
@@ -64,7 +67,8 @@ class MdctSynthesis(StreamModule):
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         hop = self.basis.shape[0]
-        windows = x.transpose(1, 2) @ self.basis
+        with torch.autocast(x.device.type, enabled=False):
+            windows = x.to(self.basis.dtype).transpose(1, 2) @ self.basis
         head, tail = windows[..., :hop], windows[..., hop:]
         overlap = state if isinstance(state, torch.Tensor) else torch.zeros_like(tail[:, :1])
         y = head + torch.cat([overlap, tail[:, :-1]], dim=1)

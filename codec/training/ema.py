@@ -25,5 +25,11 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
     weight = 1 - min(decay, (1 + step) / (10 + step))
     for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(parameter, weight)
-    for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
+    copy_buffers(network, average)
+
+
+@torch.no_grad()
+def copy_buffers(source: nn.Module, target: nn.Module) -> None:
+    """Gives target the buffers of source, which has the same ones: codebooks and their averages."""
+    for buffer, copied in zip(source.buffers(), target.buffers(), strict=True):
         copied.copy_(buffer)

@@ -19,6 +19,13 @@ class ExportModel(lightning.Callback):
 
     def __init__(self, folder: str | None = None) -> None:
         self.folder = folder
+        self.path = Path()
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        # Asking for the log folder is a broadcast, so every rank does it.
+        folder = Path(self.folder or trainer.log_dir or trainer.default_root_dir)
+        if isinstance(pl_module, CodecTraining):
+            self.path = folder / f"{pl_module.codec.name}.safetensors"
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._export(trainer, pl_module)
@@ -29,5 +36,4 @@ class ExportModel(lightning.Callback):
 
     def _export(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.is_global_zero and not trainer.sanity_checking and isinstance(pl_module, CodecTraining):
-            folder = Path(self.folder or trainer.log_dir or trainer.default_root_dir)
-            save(pl_module.average, folder / f"{pl_module.codec.name}.safetensors")
+            save(pl_module.average, self.path)

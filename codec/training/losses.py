@@ -1,35 +1,126 @@
-"""Reconstruction losses: log-mel magnitudes and compressed complex spectra at several resolutions."""
+"""Reconstruction losses: log-mel magnitudes, compressed complex spectra, multi-resolution STFT, waveform."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import librosa
 import torch
+from auraloss.freq import MultiResolutionSTFTLoss
 from torch import nn
 from torch.nn import functional as F
 
+from codec.errors import ConfigError
+
+RECONSTRUCTION = ("mel", "complex", "stft", "waveform")
+
 
 @dataclass(frozen=True)
-class SpectralLossConfig:
+class LossConfig:
     """Resolutions and shape of the reconstruction losses.
 
-    windows: lengths of the analysis windows in samples, each with a hop of a quarter.
+    windows: analysis windows of the mel and the complex loss in samples, each with a hop of a quarter.
     floor: magnitude that counts as silence, relative to full scale.
     compression: exponent on magnitudes in the complex loss (Ephrat et al. 2018: 0.3).
+    stft_windows: windows of the multi-resolution STFT loss in samples, each with a hop of a quarter.
     """
 
     windows: tuple[int, ...] = (2048, 1024, 512, 256, 128)
     floor: float = 1e-4
     compression: float = 0.4
+    stft_windows: tuple[int, ...] = (2048, 1024, 512)
+
+    def __post_init__(self) -> None:
+        for name in ("windows", "stft_windows"):
+            windows = getattr(self, name)
+            if not windows or any(size < 16 or size % 4 for size in windows):
+                raise ConfigError(f"{name} of the losses must be multiples of 4 from 16 on, not {windows}.")
+        if not (self.floor > 0 and 0 < self.compression <= 1):
+            raise ConfigError("floor must be positive, and compression above 0 and at most 1.")
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the losses; a loss of weight 0 is not computed.
+
+    mel, complex, stft, waveform, adversarial, feature: balanced against each other (`training.balancer`).
+    commitment, distill_codec, distill_features: plain factors; these losses do not act on the audio.
+    """
+
+    mel: float = 1.0
+    complex: float = 1.0
+    stft: float = 0.0
+    waveform: float = 0.0
+    adversarial: float = 0.5
+    feature: float = 0.5
+    commitment: float = 1.0
+    distill_codec: float = 0.0
+    distill_features: float = 0.0
+
+    def __post_init__(self) -> None:
+        negative = [name for name, weight in vars(self).items() if not weight >= 0]
+        if negative:
+            raise ConfigError(f"The loss weight {negative[0]} cannot be negative.")
+        if not any(getattr(self, name) for name in RECONSTRUCTION):
+            raise ConfigError(f"One of the losses {', '.join(RECONSTRUCTION)} needs a weight above 0.")
+
+
+class ReconstructionLosses(nn.Module):
+    """The losses between decoded and recorded audio `[batch, 1, samples]` that have a weight, by name.
+
+    mel, complex: see `SpectralLosses`.
+    stft: spectral convergence and log magnitude (Yamamoto et al. 2020, equations 4 to 6), by auraloss.
+    waveform: mean absolute difference of samples.
+    """
+
+    def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int) -> None:
+        super().__init__()
+        self.names = tuple(name for name in RECONSTRUCTION if getattr(weights, name) > 0)
+        self._longest = 0
+        self.spectral: SpectralLosses | None = None
+        wanted = [name for name in ("mel", "complex") if name in self.names]
+        if wanted:
+            self.spectral = SpectralLosses(config, sample_rate, tuple(wanted))
+            self._longest = max(config.windows)
+        self.stft: nn.Module | None = None
+        if "stft" in self.names:
+            sizes = list(config.stft_windows)
+            self._longest = max(self._longest, *sizes)
+            self.stft = MultiResolutionSTFTLoss(sizes, [size // 4 for size in sizes], sizes)
+
+    def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The losses, each a scalar.
+
+        Raises:
+            ConfigError: the signals are not longer than half of the longest window.
+        """
+        if decoded.shape[-1] <= self._longest // 2:
+            raise ConfigError(
+                f"Segments of {decoded.shape[-1]} samples are too short for a window of {self._longest}: use "
+                "longer segments, or remove the longest windows of the losses."
+            )
+        losses: dict[str, torch.Tensor] = {}
+        # Spectra need float32 also where the network runs in bfloat16.
+        with torch.autocast(decoded.device.type, enabled=False):
+            decoded, target = decoded.float(), target.float()
+            if self.spectral is not None:
+                losses.update(self.spectral(decoded, target))
+            if self.stft is not None:
+                losses["stft"] = self.stft(decoded.contiguous(), target.contiguous())
+            if "waveform" in self.names:
+                losses["waveform"] = F.l1_loss(decoded, target)
+        return losses
 
 
 class SpectralLosses(nn.Module):
-    """Two losses from one set of short-time Fourier transforms of signals `[batch, 1, samples]`."""
+    """The mel and the complex loss from one set of short-time Fourier transforms."""
 
-    def __init__(self, config: SpectralLossConfig, sample_rate: int) -> None:
+    def __init__(
+        self, config: LossConfig, sample_rate: int, names: tuple[str, ...] = ("mel", "complex")
+    ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.names = config, names
         for size in config.windows:
             window = torch.hann_window(size)
             # Unit energy: a sample of noise of level s gives magnitudes of about s, whatever the window.
@@ -38,32 +129,30 @@ class SpectralLosses(nn.Module):
             mel = mel / mel.sum(1, keepdim=True).clamp(min=1e-8)
             self.register_buffer(f"mel_{size}", mel, persistent=False)
 
-    def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The mel loss and the complex loss, each a scalar, averaged over the resolutions.
+    def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Each loss as a scalar, averaged over the resolutions; signals are float32 `[batch, 1, samples]`."""
+        sums = {name: decoded.new_zeros(()) for name in self.names}
+        for size in self.config.windows:
+            a, b = self._stft(decoded, size), self._stft(target, size)
+            a_mag, b_mag = (torch.sqrt(x.real.square() + x.imag.square() + 1e-10) for x in (a, b))
+            if "mel" in sums:
+                sums["mel"] = sums["mel"] + self._mel(a_mag, b_mag, size)
+            if "complex" in sums:
+                sums["complex"] = sums["complex"] + self._complex(a, b, a_mag, b_mag)
+        return {name: total / len(self.config.windows) for name, total in sums.items()}
 
-        Mel: mean absolute difference of `log(mel magnitude + floor)`.
-        Complex: mean squared difference of `|S|^c e^(i arg S)` and of `|S|^c` (Braun and Tashev 2021,
-        equation 4).
-        """
-        mel_loss, complex_loss = decoded.new_zeros(()), decoded.new_zeros(())
-        # Spectra need float32 also where the network runs in bfloat16.
-        with torch.autocast(decoded.device.type, enabled=False):
-            for size in self.config.windows:
-                a, b = (self._stft(x.float(), size) for x in (decoded, target))
-                a_mag, b_mag = (torch.sqrt(x.real.square() + x.imag.square() + 1e-10) for x in (a, b))
-                mel = getattr(self, f"mel_{size}")
-                floor = self.config.floor
-                mel_loss = mel_loss + F.l1_loss(
-                    torch.log(mel @ a_mag + floor), torch.log(mel @ b_mag + floor)
-                )
-                c = self.config.compression
-                a_gain, b_gain = a_mag ** (c - 1), b_mag ** (c - 1)
-                difference = torch.view_as_real(a * a_gain) - torch.view_as_real(b * b_gain)
-                complex_loss = (
-                    complex_loss + difference.square().sum(-1).mean() + F.mse_loss(a_mag**c, b_mag**c)
-                )
-        n = len(self.config.windows)
-        return mel_loss / n, complex_loss / n
+    def _mel(self, a_mag: torch.Tensor, b_mag: torch.Tensor, size: int) -> torch.Tensor:
+        """Mean absolute difference of `log(mel magnitude + floor)`."""
+        mel, floor = getattr(self, f"mel_{size}"), self.config.floor
+        return F.l1_loss(torch.log(mel @ a_mag + floor), torch.log(mel @ b_mag + floor))
+
+    def _complex(
+        self, a: torch.Tensor, b: torch.Tensor, a_mag: torch.Tensor, b_mag: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean squared difference of `|S|^c e^(i arg S)` and of `|S|^c` (Braun and Tashev 2021, eq. 4)."""
+        c = self.config.compression
+        difference = torch.view_as_real(a * a_mag ** (c - 1)) - torch.view_as_real(b * b_mag ** (c - 1))
+        return difference.square().sum(-1).mean() + F.mse_loss(a_mag**c, b_mag**c)
 
     def _stft(self, x: torch.Tensor, size: int) -> torch.Tensor:
         window = getattr(self, f"window_{size}")
@@ -73,24 +162,3 @@ class SpectralLosses(nn.Module):
 def _bands(window: int) -> int:
     """Mel bands for a window: as many as it can resolve, at most 128."""
     return min(128, window // 8)
-
-
-def discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
-    """Hinge loss of the discriminators (EnCodec, equation after (6)): scalar, mean over scales."""
-    terms = [F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]
-    return torch.stack(terms).mean()
-
-
-def adversarial_loss(fake: list[torch.Tensor]) -> torch.Tensor:
-    """Hinge loss of the generator (EnCodec, section 3.4): scalar, mean over scales."""
-    return torch.stack([F.relu(1 - f).mean() for f in fake]).mean()
-
-
-def feature_loss(real: list[list[torch.Tensor]], fake: list[list[torch.Tensor]]) -> torch.Tensor:
-    """Relative feature matching (EnCodec, equation 2): `mean |f - f'| / mean |f|`, mean over all layers."""
-    terms = [
-        F.l1_loss(f, r.detach()) / r.detach().abs().mean().clamp(min=1e-8)
-        for reals, fakes in zip(real, fake, strict=True)
-        for r, f in zip(reals, fakes, strict=True)
-    ]
-    return torch.stack(terms).mean()

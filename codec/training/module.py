@@ -1,79 +1,41 @@
-"""The training step: generator and discriminators, balanced losses, averaged weights."""
+"""The training step: generator and discriminators, joined losses, averaged weights."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import lightning
 import torch
+from torch import nn
 
-from codec.evaluation.metrics import mel_distance, pesq_wb, si_sdr, stoi
-from codec.models.config import CodecConfig
-from codec.models.discriminators import DiscriminatorConfig, MultiScaleStftDiscriminator
-from codec.models.network import CodecNetwork
+from codec import shipped
+from codec.errors import ConfigError
+from codec.models import store
+from codec.models.config import CodecConfig, from_json, to_json
+from codec.models.network import CodecNetwork, Reconstruction
 from codec.quantize.usage import perplexity
-from codec.tokens import codebooks_for
-from codec.training.balancer import Balancer
-from codec.training.data import AudioFolder
-from codec.training.ema import averaged_copy, update_average
-from codec.training.losses import (
-    SpectralLossConfig,
-    SpectralLosses,
-    adversarial_loss,
-    discriminator_loss,
-    feature_loss,
-)
+from codec.training.adversary import Adversary, AdversaryConfig
+from codec.training.balancer import Balancing, build_combiner
+from codec.training.distill import CodecDistillation, FeatureDistillation
+from codec.training.ema import averaged_copy, copy_buffers, update_average
+from codec.training.finetune import check_same, check_shapes, start_from_weights
+from codec.training.guard import SkipGuard, check_precision
+from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
+from codec.training.ranks import any_rank, average_gradients, copy_from_first, rank_and_size
+from codec.training.schedule import OptimizerConfig, rate_share
 from codec.training.start import start_from_data
+from codec.training.validation import Figures
 
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Share of the gradient that each loss gets, and the weight of the quantizer's own loss."""
-
-    mel: float = 1.0
-    complex: float = 1.0
-    adversarial: float = 0.5
-    feature: float = 0.5
-    commitment: float = 1.0
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW with a linear warm-up, a constant rate, and a cosine decay to zero at the trainer's end.
-
-    rate: learning rate of the generator. discriminator_rate: of the discriminators.
-    betas: of AdamW. weight_decay: of AdamW, generator only. clip: largest norm of a gradient.
-    warmup_steps, decay_steps: lengths of the warm-up and of the final decay, in steps.
-    average_decay: of the running average of the weights.
-    """
-
-    rate: float = 5e-4
-    discriminator_rate: float = 3e-4
-    betas: tuple[float, float] = (0.8, 0.99)
-    weight_decay: float = 0.01
-    clip: float = 5.0
-    warmup_steps: int = 100
-    decay_steps: int = 2000
-    average_decay: float = 0.999
-
-
-@dataclass(frozen=True)
-class AdversaryConfig:
-    """When and with what the decoded audio is judged by discriminators.
-
-    start_step: first step with discriminators; -1 trains without.
-    every: steps between two updates of the discriminators.
-    """
-
-    start_step: int = -1
-    every: int = 1
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+__all__ = ["AdversaryConfig", "CodecTraining", "LossConfig", "LossWeights", "OptimizerConfig"]
 
 
 class CodecTraining(lightning.LightningModule):
     """Trains a codec; the running average of its weights (`average`) validates and is exported.
+
+    A step is a function of the weights, the batch, the seed and its own number, for it seeds its own random
+    numbers: a resumed run repeats what the uninterrupted one would have done, whatever validation or data
+    loading have drawn in between.
 
     Args:
         codec: the codec to train.
@@ -81,8 +43,19 @@ class CodecTraining(lightning.LightningModule):
         weights: of the losses against each other.
         optimizer: rates and schedule.
         adversary: discriminators.
+        balancing: how the losses of the audio are joined: EnCodec's "balancer", VQ-GAN's "adaptive" weight of
+            the adversarial loss, or "none" for a plain weighted sum.
         start_seconds: seconds of training audio that a fresh codec's codebooks are started from.
         valid_kbps: bitrates that validation measures, in kbps.
+        start_from: shipped model, path of a model, or `.ckpt` to fine-tune; a fresh codec if not given.
+        teacher: shipped model or path of a model, the frozen teacher of `weights.distill_codec`.
+        features: module that maps audio `[batch, 1, samples]` to `[batch, dim, frames]`, the frozen teacher
+            of `weights.distill_features`.
+        compile: whether encoder and decoder are compiled by torch.compile.
+
+    Raises:
+        ConfigError: a loss has a weight but nothing to compare with.
+        ModelError: start_from or teacher is no model, or a resumed checkpoint is of another architecture.
     """
 
     started: torch.Tensor
@@ -90,128 +63,200 @@ class CodecTraining(lightning.LightningModule):
     def __init__(
         self,
         codec: CodecConfig,
-        losses: SpectralLossConfig = SpectralLossConfig(),  # noqa: B008 (frozen)
-        weights: LossWeights = LossWeights(),
-        optimizer: OptimizerConfig = OptimizerConfig(),
-        adversary: AdversaryConfig = AdversaryConfig(),
+        losses: LossConfig = LossConfig(),  # noqa: B008 (frozen)
+        weights: LossWeights = LossWeights(),  # noqa: B008
+        optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
+        adversary: AdversaryConfig = AdversaryConfig(),  # noqa: B008
+        balancing: Balancing = "balancer",
         start_seconds: float = 2400.0,
         valid_kbps: tuple[float, ...] = (1.5, 6.0),
+        start_from: str | None = None,
+        teacher: str | None = None,
+        features: nn.Module | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.codec, self.weights, self.optimizer, self.adversary = codec, weights, optimizer, adversary
-        self.start_seconds, self.valid_kbps = start_seconds, valid_kbps
+        self.codec, self.weights, self.optimizer, self.adversary_config = codec, weights, optimizer, adversary
+        self.start_seconds, self.start_from = start_seconds, start_from
+        self.seed = torch.initial_seed() % 2**31
         self.network = CodecNetwork(codec)
         self.average = averaged_copy(self.network)
-        self.spectral_losses = SpectralLosses(losses, codec.sample_rate)
-        names = ["mel", "complex"]
-        self.discriminator: MultiScaleStftDiscriminator | None = None
-        if adversary.start_step >= 0:
-            self.discriminator = MultiScaleStftDiscriminator(adversary.discriminator)
-            names += ["adversarial", "feature"]
-        self.balancer = Balancer({name: getattr(weights, name) for name in names})
+        self.reconstruction = ReconstructionLosses(losses, weights, codec.sample_rate)
+        judged = [name for name in ("adversarial", "feature") if getattr(weights, name) > 0]
+        self.adversary = Adversary(adversary) if adversary.present and judged else None
+        names = [*self.reconstruction.names, *(judged if self.adversary is not None else [])]
+        self.judged = tuple(judged)
+        self.balancer = build_combiner(balancing, {name: getattr(weights, name) for name in names})
+        self.distill_codec = _codec_distillation(codec, weights, teacher)
+        self.distill_features = _feature_distillation(codec, weights, features)
+        self.guard = SkipGuard(optimizer.skip_limit)
+        self.figures = Figures(valid_kbps)
         # In the checkpoint, so that a resumed run does not start its codebooks again.
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        if compile and balancing == "adaptive":
+            raise ConfigError("The adaptive weight needs gradients inside the decoder: set compile to false.")
+        if compile:
+            # In place, which keeps the names of the weights. The quantizer's shapes depend on its data.
+            self.network.encoder.compile()
+            self.network.decoder.compile()
 
     def configure_optimizers(self) -> Any:
         config = self.optimizer
         generator = torch.optim.AdamW(
-            self.network.parameters(), lr=config.rate, betas=config.betas, weight_decay=config.weight_decay
+            self._generator_parameters(), lr=config.rate, betas=config.betas, weight_decay=config.weight_decay
         )
-        if self.discriminator is None:
+        if self.adversary is None:
             return [generator]
-        judge = torch.optim.AdamW(
-            self.discriminator.parameters(),
-            lr=config.discriminator_rate,
-            betas=config.betas,
-            weight_decay=0.0,
+        judges = torch.optim.AdamW(
+            self.adversary.parameters(), lr=config.discriminator_rate, betas=config.betas, weight_decay=0.0
         )
-        return [generator, judge]
+        return [generator, judges]
 
     def on_fit_start(self) -> None:
-        if not self.started:
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
-            if not isinstance(data, AudioFolder):
-                raise TypeError("CodecTraining starts from an AudioFolder.")
-            segments = data.segments
-            count = min(
-                len(segments), math.ceil(self.start_seconds * data.sample_rate / segments[0].shape[-1])
-            )
-            audio = torch.stack([segments[i] for i in range(count)]).to(self.device)
-            start_from_data(self.network, audio)
-            self.average.load_state_dict(self.network.state_dict())
-            self.started.fill_(True)
+        check_precision(str(self.trainer.precision))
+        if self.started:
+            return
+        if self.start_from is not None:
+            start_from_weights(self.network, self.adversary, self.start_from)
+        elif rank_and_size()[0] == 0:
+            start_from_data(self.network, self._start_audio())
+        copy_from_first(self.network)
+        self.average.load_state_dict(self.network.state_dict())
+        self.started.fill_(True)
 
     def training_step(self, batch: torch.Tensor, index: int) -> None:
         step = self.global_step
-        optimizers = self.optimizers()
-        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        share = self._schedule(step)
-        for optimizer, rate in zip(
-            optimizers, (self.optimizer.rate, self.optimizer.discriminator_rate), strict=False
-        ):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * share
-        made = self.network(batch)
-        judged = self.discriminator if self.adversary.start_step <= step else None
-        if judged is not None and step % self.adversary.every == 0:
-            self._judge(judged, optimizers[1], batch, made.audio.detach())
-        mel, complex_ = self.spectral_losses(made.audio, batch)
-        losses = {"mel": mel, "complex": complex_}
-        if judged is not None:
-            with torch.no_grad():
-                real = judged(batch)
-            fake = judged(made.audio)
-            losses["adversarial"] = adversarial_loss([x.logits for x in fake])
-            losses["feature"] = feature_loss([x.features for x in real], [x.features for x in fake])
-        balanced, norms = self.balancer.combine(losses, made.audio)
-        generator = optimizers[0]
-        generator.zero_grad()
-        self.manual_backward(balanced + self.weights.commitment * made.loss)
-        size = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.optimizer.clip)
-        generator.step()
+        rank, _ = rank_and_size()
+        # Quantizer dropout and restarted codes must not depend on what else drew numbers before.
+        torch.manual_seed(hash((self.seed, step, rank)) % 2**63)
+        optimizers = self._optimizers(rate_share(self.optimizer, step, self.trainer.max_steps))
+        audio = batch.flatten(0, 1)[:, None]
+        if any_rank(~audio.isfinite().all()):
+            self.guard.skip(step, "a sample of the batch")
+            return
+        made = self.network(audio)
+        decoded = made.audio.float()
+        # The losses of the decoded audio, and those of the latents.
+        losses = self.reconstruction(decoded, audio)
+        if self.adversary is not None and step >= self.adversary_config.start_step:
+            if self.adversary_config.learns(step):
+                self._teach(self.adversary, optimizers[1], audio, decoded)
+            losses |= self.adversary.generator_losses(audio, decoded, self.judged)
+        inner = self._inner_losses(made, audio)
+        joined = self.balancer.combine(losses, decoded, self._last_weight())
+        plain = [getattr(self.weights, name) * loss for name, loss in inner.items()]
+        total = (decoded * joined.gradient).sum() + torch.stack(plain).sum()
+        size = self._descend(optimizers[0], total, self._generator_parameters())
+        if any_rank(~(total.isfinite() & size.isfinite())):
+            copy_buffers(self.average, self.network)
+            self.guard.skip(step, "a loss or a gradient")
+            return
+        optimizers[0].step()
         update_average(self.average, self.network, self.optimizer.average_decay, step)
-        self.log_dict({f"loss/{name}": loss.detach() for name, loss in losses.items()})
-        self.log_dict({f"gradient/{name}": norm for name, norm in norms.items()})
-        self.log_dict({"loss/commitment": made.loss.detach(), "gradient/all": size, "rate": share})
-        self.log("mel", mel.detach(), prog_bar=True, logger=False)
-        used = perplexity(made.counts.float())
-        self.log_dict({f"perplexity/{i:02d}": value for i, value in enumerate(used)})
-
-    def _judge(
-        self,
-        judge: MultiScaleStftDiscriminator,
-        optimizer: Any,
-        real: torch.Tensor,
-        fake: torch.Tensor,
-    ) -> None:
-        loss = discriminator_loss([x.logits for x in judge(real)], [x.logits for x in judge(fake)])
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        torch.nn.utils.clip_grad_norm_(judge.parameters(), self.optimizer.clip)
-        # Lightning counts the steps of every optimizer that it wraps; max_steps should count batches.
-        optimizer.optimizer.step()
-        self.log("loss/discriminator", loss.detach())
-
-    def _schedule(self, step: int) -> float:
-        """Learning rate at a step as a share of the configured one."""
-        config, last = self.optimizer, self.trainer.max_steps
-        warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
-        left = max(0, last - step) / max(1, config.decay_steps)
-        return warm if last <= 0 or left >= 1 else warm * 0.5 * (1 - math.cos(math.pi * left))
+        self.guard.passed()
+        self.log_dict({f"loss/{name}": loss.detach() for name, loss in (losses | inner).items()})
+        self.log_dict({**joined.figures, "gradient/all": size, "skipped": float(self.guard.total)})
+        self.log("rate", optimizers[0].param_groups[0]["lr"] / self.optimizer.rate)
+        if "mel" in losses:
+            self.log("mel", losses["mel"].detach(), prog_bar=True, logger=False)
+        self._log_codes(made.counts.float())
 
     def validation_step(self, batch: torch.Tensor, index: int) -> None:
-        rate = self.codec.sample_rate
-        for kbps in self.valid_kbps:
-            n = codebooks_for(kbps, None, self.codec.frame_rate, self.codec.quantizer.codebook_sizes)
-            target = batch[0, 0].cpu().numpy()
-            decoded = self.average.reconstruct(batch, n)[0, 0].cpu().numpy()
-            figures = {
-                "pesq": pesq_wb(target, decoded, rate),
-                "stoi": stoi(target, decoded, rate),
-                "si_sdr": si_sdr(target, decoded),
-                "mel": mel_distance(target, decoded, rate),
-            }
-            for name, value in figures.items():
-                if not math.isnan(value):
-                    self.log(f"valid/{name}@{kbps:g}", value, batch_size=1, sync_dist=True)
+        self.figures.add(self.average, batch.flatten(0, 1)[:, None])
+
+    def on_validation_epoch_end(self) -> None:
+        # Already the mean over processes.
+        self.log_dict({f"valid/{name}": value for name, value in self.figures.means(self.device).items()})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["codec"] = to_json(self.codec)
+        checkpoint["seed"] = self.seed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "codec" in checkpoint:
+            check_same(self.codec, from_json(checkpoint["codec"]), "The checkpoint")
+        check_shapes(self.state_dict(), checkpoint["state_dict"], "The checkpoint")
+        self.seed = int(checkpoint.get("seed", self.seed))
+
+    def _generator_parameters(self) -> list[nn.Parameter]:
+        projections = [part for part in (self.distill_codec, self.distill_features) if part is not None]
+        return [p for part in (self.network, *projections) for p in part.parameters()]
+
+    def _last_weight(self) -> torch.Tensor:
+        return [p for p in self.network.decoder.parameters() if p.dim() > 1][-1]
+
+    def _optimizers(self, share: float) -> list[Any]:
+        """The optimizers, of the generator first, at a share of their rates."""
+        found = self.optimizers()
+        optimizers = found if isinstance(found, list) else [found]
+        rates = (self.optimizer.rate, self.optimizer.discriminator_rate)
+        for optimizer, rate in zip(optimizers, rates, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
+        return optimizers
+
+    def _inner_losses(self, made: Reconstruction, audio: torch.Tensor) -> dict[str, torch.Tensor]:
+        losses = {"commitment": made.loss}
+        if self.distill_codec is not None:
+            losses["distill_codec"] = self.distill_codec(made.latents, audio)
+        if self.distill_features is not None:
+            losses["distill_features"] = self.distill_features(made.latents, audio)
+        return losses
+
+    def _teach(self, adversary: Adversary, optimizer: Any, real: torch.Tensor, fake: torch.Tensor) -> None:
+        """One step of the discriminators, unless it is not finite."""
+        loss = adversary.own_loss(real, fake)
+        size = self._descend(optimizer, loss, list(adversary.parameters()))
+        if not any_rank(~(loss.isfinite() & size.isfinite())):
+            # Lightning counts the steps of every optimizer that it wraps; max_steps should count batches.
+            optimizer.optimizer.step()
+            self.log("loss/discriminator", loss.detach())
+
+    def _descend(self, optimizer: Any, loss: torch.Tensor, parameters: list[nn.Parameter]) -> torch.Tensor:
+        """Leaves the gradient, averaged over processes and clipped, in the parameters; returns its norm."""
+        optimizer.zero_grad()
+        loss.backward()
+        average_gradients(parameters)
+        return nn.utils.clip_grad_norm_(parameters, self.optimizer.clip)
+
+    def _start_audio(self) -> torch.Tensor:
+        """Segments `[n, 1, samples]` of training audio, as many as start_seconds asks for."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data.sample_rate != self.codec.sample_rate:
+            raise ConfigError(
+                f"The data come at {data.sample_rate} Hz and the codec works at {self.codec.sample_rate} Hz: "
+                "set data.sample_rate to the codec's."
+            )
+        segments = data.segments
+        seconds = segments[0].shape[-1] / data.sample_rate
+        count = min(len(segments), max(1, math.ceil(self.start_seconds / seconds)))
+        return torch.cat([segments[i] for i in range(count)])[:, None].to(self.device)
+
+    def _log_codes(self, counts: torch.Tensor) -> None:
+        """Health of every codebook in this batch, from counts `[codebooks, size]`."""
+        effective, used = perplexity(counts), (counts > 0).float().mean(1)
+        for i, value in enumerate(effective):
+            self.log(f"perplexity/{i:02d}", value)
+            self.log(f"entropy/{i:02d}", value.log2())
+            self.log(f"usage/{i:02d}", used[i])
+
+
+def _codec_distillation(
+    codec: CodecConfig, weights: LossWeights, teacher: str | None
+) -> CodecDistillation | None:
+    if weights.distill_codec == 0:
+        return None
+    if teacher is None:
+        raise ConfigError("weights.distill_codec needs a teacher: give the name or path of a model.")
+    return CodecDistillation(codec, store.load(shipped.resolve(teacher))[0])
+
+
+def _feature_distillation(
+    codec: CodecConfig, weights: LossWeights, features: nn.Module | None
+) -> FeatureDistillation | None:
+    if weights.distill_features == 0:
+        return None
+    if features is None:
+        raise ConfigError("weights.distill_features needs features: give the class_path of a module.")
+    return FeatureDistillation(codec, features)

@@ -108,7 +108,6 @@ def test_wrong_usage_exits_with_2(run: Run, make_speech: MakeSpeech, tmp_path: P
         ("decode", path, "-o", tmp_path / "b.wav", "--format", "flac"),
         ("trim", path, "-o", "b.cdc"),
         ("trim", path, "--kbps", "3"),
-        ("train", tmp_path / "missing.yaml"),
         ("eval", path, "--kbps", "high"),
     ):
         result = run(*arguments)

@@ -32,6 +32,8 @@ def start(*arguments: str | Path, stdin: int | None = None) -> subprocess.Popen[
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ONE_THREAD,
+        # A test run in the background of a shell ignores interrupts, and so would the process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -8,13 +8,13 @@ Each scale looks at one resolution of the complex spectrogram, by convolutions o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from codec.errors import ConfigError
+from codec.models.discriminators.base import ScaleOutput, complex_spectrogram, unit_window
 from codec.nn import weight_norm
 
 _SLOPE = 0.2
@@ -44,13 +44,6 @@ class DiscriminatorConfig:
             )
 
 
-class ScaleOutput(NamedTuple):
-    """What one scale says: logits `[batch, 1, frames, bins]`, and the features of every layer before them."""
-
-    logits: torch.Tensor
-    features: list[torch.Tensor]
-
-
 class StftDiscriminator(nn.Module):
     """One scale: `[batch, 1, samples] -> ScaleOutput`; input shorter than the window is padded with zeros."""
 
@@ -59,9 +52,7 @@ class StftDiscriminator(nn.Module):
     def __init__(self, window: int, *, channels: int, hop_ratio: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
         self._hop_length = window // hop_ratio
-        taper = torch.hann_window(window)
-        # With a window of unit energy, all scales see white noise at the same level.
-        self.register_buffer("window", taper / taper.square().sum().sqrt(), persistent=False)
+        self.register_buffer("window", unit_window(window), persistent=False)
         convs = [_conv(2, channels, (3, 9))]
         convs += [_conv(channels, channels, (3, 9), stride=2, dilation=dilation) for dilation in dilations]
         convs += [_conv(channels, channels, (3, 3))]
@@ -71,13 +62,7 @@ class StftDiscriminator(nn.Module):
 
     def spectrogram(self, x: torch.Tensor) -> torch.Tensor:
         """Real and imaginary part `[batch, 2, frames, bins]` of `[batch, 1, samples]`, always in float32."""
-        length = self.window.shape[0]
-        # Autocast lowers convolutions, never an STFT; the casts are for models that are lowered as a whole.
-        x = F.pad(x[:, 0].float(), (0, max(0, length - x.shape[-1])))
-        spectrum = torch.stft(
-            x, length, self._hop_length, window=self.window.float(), center=False, return_complex=True
-        )
-        return torch.view_as_real(spectrum).permute(0, 3, 2, 1).contiguous()
+        return complex_spectrogram(x, self.window, self._hop_length)
 
     def forward(self, x: torch.Tensor) -> ScaleOutput:
         y = self.spectrogram(x).to(self.judge.weight.dtype)

@@ -1,0 +1,111 @@
+"""Fine-tuning: training that starts from the weights of a model, or of another training's checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from codec import shipped
+from codec.errors import ModelError
+from codec.models import store
+from codec.models.config import CodecConfig, from_json
+from codec.models.network import CodecNetwork
+from codec.quantize.euclidean import EuclideanStage
+
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def start_from_weights(network: CodecNetwork, adversary: nn.Module | None, source: str) -> None:
+    """Gives the network, and discriminators where the source has the same ones, the weights of source.
+
+    The codebooks' moving averages, which a model does not hold, start again from the codebooks.
+
+    Args:
+        network: set in place.
+        adversary: set in place if the source is a checkpoint with the same discriminators.
+        source: name of a shipped model, path of a model, or of a `.ckpt` that training wrote.
+
+    Raises:
+        ModelError: there is no such model, or its architecture is another one.
+    """
+    if source.endswith(".ckpt"):
+        config, states = read_checkpoint(Path(source))
+        check_same(network.config, config, source)
+        network.load_state_dict(_below("average.", states))
+        judges = _below("adversary.", states)
+        if adversary is not None and _shapes(judges) == _shapes(adversary.state_dict()):
+            adversary.load_state_dict(judges)
+            log.info("discriminators go on from %s", source)
+        return
+    loaded, _ = store.load(shipped.resolve(source))
+    check_same(network.config, loaded.config, source)
+    copy_folded(loaded, network)
+    for stage in network.quantizer.stages:
+        stage.usage.fill_(1)  # type: ignore[operator]
+        if isinstance(stage, EuclideanStage):
+            stage.sums.copy_(stage.codebook)
+
+
+def read_checkpoint(path: Path) -> tuple[CodecConfig, dict[str, torch.Tensor]]:
+    """The codec's configuration and all tensors of a checkpoint; raises ModelError when it is none."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return from_json(content["codec"]), content["state_dict"]
+    except FileNotFoundError as error:
+        raise ModelError(f"There is no checkpoint at {path}.") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged, or not a checkpoint of codec training.") from error
+
+
+def check_same(wanted: CodecConfig, found: CodecConfig, where: object) -> None:
+    """Raises ModelError unless both configurations mean the same architecture."""
+    for name in ("sample_rate", "hop_length", "latent_dim", "network"):
+        _compare(getattr(wanted, name), getattr(found, name), f"codec.{name}", where)
+    for name in ("n_codebooks", "codebook_size"):
+        _compare(
+            getattr(wanted.quantizer, name), getattr(found.quantizer, name), f"codec.quantizer.{name}", where
+        )
+    mine, theirs = (type(config.quantizer.lookup).__name__ for config in (wanted, found))
+    _compare(mine, theirs, "codec.quantizer.lookup", where)
+
+
+def check_shapes(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor], where: object) -> None:
+    """Raises ModelError unless two state dicts have the same names and shapes."""
+    mine, theirs = _shapes(wanted), _shapes(found)
+    for name in sorted(mine.keys() | theirs.keys()):
+        if mine.get(name) != theirs.get(name):
+            _compare(mine.get(name, "missing"), theirs.get(name, "missing"), name, where)
+
+
+def _compare(wanted: object, found: object, what: str, where: object) -> None:
+    if wanted != found:
+        raise ModelError(
+            f"{where} is of another architecture: {what} is {found} there and {wanted} in this recipe; use "
+            "the recipe that it was trained with."
+        )
+
+
+def copy_folded(source: CodecNetwork, target: CodecNetwork) -> None:
+    """Sets the weights of target to those of source, which are stored without weight normalisation."""
+    parts = dict(target.named_modules())
+    for name, tensor in source.state_dict().items():
+        owner, _, leaf = name.rpartition(".")
+        if parametrize.is_parametrized(parts[owner], leaf):
+            # Splits the weight into length and direction.
+            setattr(parts[owner], leaf, tensor)
+        else:
+            getattr(parts[owner], leaf).copy_(tensor)
+
+
+def _below(prefix: str, states: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name[len(prefix) :]: t for name, t in states.items() if name.startswith(prefix)}
+
+
+def _shapes(states: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in states.items()}

@@ -1,0 +1,45 @@
+"""How large the steps are: learning rates, warm-up, decay and clipping."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from codec.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with a linear warm-up, a constant rate, and a cosine decay to zero at the trainer's end.
+
+    rate: learning rate of the generator. discriminator_rate: of the discriminators.
+    betas: of AdamW. weight_decay: of AdamW, generator only. clip: largest norm of a gradient.
+    warmup_steps, decay_steps: lengths of the warm-up and of the final decay, in steps.
+    average_decay: of the running average of the weights.
+    skip_limit: steps in a row that may be skipped because something in them is not finite.
+    """
+
+    rate: float = 5e-4
+    discriminator_rate: float = 3e-4
+    betas: tuple[float, float] = (0.8, 0.99)
+    weight_decay: float = 0.01
+    clip: float = 5.0
+    warmup_steps: int = 100
+    decay_steps: int = 2000
+    average_decay: float = 0.999
+    skip_limit: int = 20
+
+    def __post_init__(self) -> None:
+        if not (self.rate > 0 and self.discriminator_rate > 0 and self.clip > 0):
+            raise ConfigError("rate, discriminator_rate and clip of the optimizer must be positive.")
+        if min(self.warmup_steps, self.decay_steps) < 0 or self.skip_limit < 1:
+            raise ConfigError("warmup_steps and decay_steps cannot be negative, nor skip_limit below 1.")
+        if not 0 <= self.average_decay < 1:
+            raise ConfigError(f"average_decay must be from 0 to below 1, not {self.average_decay}.")
+
+
+def rate_share(config: OptimizerConfig, step: int, last: int) -> float:
+    """Learning rate at a step as a share of the configured one; `last` steps in all, or -1 for no end."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    left = max(0, last - step) / max(1, config.decay_steps)
+    return warm if last <= 0 or left >= 1 else warm * 0.5 * (1 - math.cos(math.pi * left))
