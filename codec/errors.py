@@ -1,5 +1,9 @@
 """The exceptions that codec raises on purpose; every message is one sentence that says what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
 
 class CodecError(Exception):
     """Base of all errors that a user of codec may want to catch."""
@@ -23,3 +27,15 @@ class ConfigError(CodecError):
 
 class OutputError(CodecError):
     """An output that cannot be written: it exists, its folder is read-only, or the disk is full."""
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that led to it, each once: libraries raise errors from later ones, in circles."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        found = left.pop()
+        if found is not None and id(found) not in seen:
+            yield found
+            seen.add(id(found))
+            left += [found.__context__, found.__cause__]

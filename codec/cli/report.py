@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from codec.errors import CodecError, ConfigError
+from codec.errors import CodecError, ConfigError, chain
 
 
 def report(error: CodecError | str, name: str = "") -> None:
@@ -30,12 +30,7 @@ def printable(text: str) -> str:
 
 def is_broken_pipe(error: BaseException) -> bool:
     """Whether an error arose because the reader of our output left."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, BrokenPipeError):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
+    return any(isinstance(cause, BrokenPipeError) for cause in chain(error))
 
 
 def missing_extra(extra: str, error: ImportError) -> ConfigError:

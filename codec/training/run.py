@@ -15,7 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from codec.errors import ConfigError
+from codec.errors import CodecError, ConfigError, chain
 from codec.tokens import codebooks_for
 from codec.training.callbacks import Checkpoints, Listen, Summary, TrainingBar
 from codec.training.callbacks.checkpoints import newest
@@ -119,3 +119,9 @@ def run(arguments: Sequence[str], callbacks: Sequence[lightning.Callback] = ()) 
         RecipeCLI(["fit", *recipe, *arguments[len(recipe) :]], callbacks)
     except MisconfigurationException as error:
         raise ConfigError(f"The trainer cannot run as the recipe says: {error}") from error
+    except (ValueError, TypeError) as error:
+        # The parser wraps what our classes say of their values in pages of what it was given.
+        said = next((cause for cause in chain(error) if isinstance(cause, CodecError)), None)
+        if said is None:
+            raise
+        raise said from None

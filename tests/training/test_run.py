@@ -140,6 +140,10 @@ def test_what_cannot_work_is_said_before_training(tmp_path: Path) -> None:
         train(tmp_path, TWIN, "--data.sample_rate=8000")
     with pytest.raises(ConfigError, match="9 kbps is not available"):
         train(tmp_path, TWIN, "--model.valid_kbps=[9.0]")
+    with pytest.raises(ConfigError, match="sample_rate"):
+        train(tmp_path, TWIN, "--data.sample_rate=5")
+    with pytest.raises(ConfigError, match="share"):
+        train(tmp_path, TWIN, "--data.augment.share=7")
     with pytest.raises(ConfigError, match="enable_checkpointing"):
         train(tmp_path, TWIN, "--trainer.enable_checkpointing=false")
 
