@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from torch.nn import functional as F
 
 from codec.audio import check_audio, resample
 from codec.errors import ConfigError, ModelError
-from codec.exact import EncoderState, ExactEncoder
+from codec.exact import EncoderState, ExactEncoder, Search
 from codec.models.network import CodecNetwork
+from codec.models.rates import Rates
+from codec.quantize import Quantizer
 from codec.streaming import BLOCK_FRAMES, StreamDecoder, StreamEncoder, StreamFormat
-from codec.tokens import Codes, Tokens, codebooks_for, rates
+from codec.tokens import Codes, Tokens, ladder, rates, sizes_for
 
 
 class Codec:
@@ -24,25 +27,44 @@ class Codec:
     Args:
         network: encoder, quantizer and decoder with their weights.
         weights_hash: 16 hex digits that tokens carry, so that no other weights decode them.
+        smaller: the smaller codebooks that make bitrates between those of whole codebooks, if it has any.
     """
 
-    def __init__(self, network: CodecNetwork, weights_hash: str) -> None:
+    def __init__(self, network: CodecNetwork, weights_hash: str, smaller: Rates | None = None) -> None:
         self._network = network.eval()
         self._encoder = ExactEncoder(network)
+        self._smaller = smaller
+        self._ladder = ladder(network.quantizer.codebook_sizes, () if smaller is None else smaller.sizes)
         self.weights_hash = weights_hash
         config = network.config
         self.config = config
         self.name: str = config.name
         self.sample_rate: int = config.sample_rate
-        self.hop_length: int = config.hop_length
+        self.hop_length: int = config.frame_length
         self.frame_rate: Fraction = config.frame_rate
         self.codebook_sizes: tuple[int, ...] = config.quantizer.codebook_sizes
-        self._form = StreamFormat(config.sample_rate, config.hop_length, network.decoder.delay)
+        self._form = StreamFormat(config.sample_rate, config.frame_length, network.decoder.delay)
 
     @property
     def latency(self) -> float:
         """Seconds from a sample's arrival to its output at the latest: one frame, and what decoding lags."""
         return (self.hop_length + self._form.delay) / self.sample_rate
+
+    @property
+    def kbps(self) -> list[float]:
+        """All bitrates that `encode` can make, rising, in kbps per channel."""
+        return [rates(self.frame_rate, sizes)[-1] for sizes in self._ladder]
+
+    def sizes_for(self, kbps: float | None = None, codebooks: int | None = None) -> tuple[int, ...]:
+        """Sizes of the codebooks that `encode` uses for a wished bitrate or number of codebooks.
+
+        Between the bitrates of whole codebooks the last one is smaller than the model's own.
+
+        Raises:
+            ConfigError: a rate that the model lacks, or both are given.
+        """
+        smaller = () if self._smaller is None else self._smaller.sizes
+        return sizes_for(kbps, codebooks, self.frame_rate, self.codebook_sizes, smaller)
 
     def info(self) -> dict[str, Any]:
         """Facts of the model as plain values."""
@@ -55,7 +77,7 @@ class Codec:
             "latency_ms": 1000 * self.latency,
             "codebooks": len(self.codebook_sizes),
             "codebook_size": max(self.codebook_sizes),
-            "kbps": rates(self.frame_rate, self.codebook_sizes),
+            "kbps": self.kbps,
             "parameters": sum(p.numel() for p in network.parameters()),
         }
 
@@ -73,7 +95,7 @@ class Codec:
         Args:
             audio: `[samples]` or `[channels, samples]`, float (full scale is 1) or PCM integers.
             sample_rate: its rate in Hz; decoding returns audio at this rate.
-            kbps: per channel; the largest number of codebooks that is not above it.
+            kbps: per channel; the largest bitrate of `Codec.kbps` that is not above it.
             codebooks: their number, instead of kbps; all if neither is given.
             metadata: kept with the tokens.
 
@@ -84,7 +106,7 @@ class Codec:
         x = check_audio(audio)
         stream = self.stream_encoder(sample_rate=sample_rate, channels=len(x), kbps=kbps, codebooks=codebooks)
         codes = np.concatenate([stream.push(x), stream.flush()], axis=2)
-        return self._tokens(codes, sample_rate, x.shape[1], metadata)
+        return self._tokens(codes, stream.codebook_sizes, sample_rate, x.shape[1], metadata)
 
     def encode_batch(
         self,
@@ -100,7 +122,8 @@ class Codec:
             recordings: each as for `encode`; lengths and channels may differ.
             sample_rate: of all of them, in Hz.
         """
-        n_codebooks = codebooks_for(kbps, codebooks, self.frame_rate, self.codebook_sizes)
+        sizes = self.sizes_for(kbps, codebooks)
+        search = self._search(sizes)
         clips = [check_audio(x) for x in recordings]
         rows = [
             torch.from_numpy(row)
@@ -109,18 +132,18 @@ class Codec:
         ]
         hop = self.hop_length
         frames = [-(-(len(row) + self._form.delay) // hop) if len(row) else 0 for row in rows]
-        codes = np.zeros((len(rows), n_codebooks, max(frames, default=0)), np.uint16)
+        codes = np.zeros((len(rows), len(sizes), max(frames, default=0)), np.uint16)
         state = EncoderState()
         for first in range(0, codes.shape[2], BLOCK_FRAMES):
             last = min(first + BLOCK_FRAMES, codes.shape[2])
             block = torch.stack([_stretch(row, first * hop, last * hop) for row in rows])
             valid = [max(0, min(count, last) - first) for count in frames]
-            made, state = self._encoder.step(block[:, None], state, n_codebooks, valid)
+            made, state = self._encoder.step(block[:, None], state, search, valid)
             codes[..., first:last] = made.numpy()
         tokens, row = [], 0
         for x in clips:
             own = codes[row : row + len(x), :, : frames[row]]
-            tokens.append(self._tokens(own.copy(), sample_rate, x.shape[1], None))
+            tokens.append(self._tokens(own.copy(), sizes, sample_rate, x.shape[1], None))
             row += len(x)
         return tokens
 
@@ -136,6 +159,7 @@ class Codec:
             channels=tokens.channels,
             skip=tokens.skip,
             n_samples=tokens.n_samples,
+            codebook_sizes=tokens.codebook_sizes,
         )
         audio = np.concatenate([stream.push(tokens.codes), stream.flush()], axis=1)
         if tokens.n_samples is not None and audio.shape[1] < tokens.n_samples:
@@ -154,10 +178,15 @@ class Codec:
         codebooks: int | None = None,
     ) -> StreamEncoder:
         """An encoder for one recording that arrives in chunks; sample_rate (Hz) defaults to the model's."""
-        n_codebooks = codebooks_for(kbps, codebooks, self.frame_rate, self.codebook_sizes)
+        sizes = self.sizes_for(kbps, codebooks)
         rate = self.sample_rate if sample_rate is None else sample_rate
         return StreamEncoder(
-            self._encoder, self._form, sample_rate=rate, channels=channels, n_codebooks=n_codebooks
+            self._encoder,
+            self._search(sizes),
+            self._form,
+            sample_rate=rate,
+            channels=channels,
+            codebook_sizes=sizes,
         )
 
     def stream_decoder(
@@ -167,6 +196,7 @@ class Codec:
         channels: int = 1,
         skip: int = 0,
         n_samples: int | None = None,
+        codebook_sizes: Sequence[int] | None = None,
     ) -> StreamDecoder:
         """A decoder for codes that arrive in groups of frames.
 
@@ -175,16 +205,22 @@ class Codec:
             channels: of the codes and the output.
             skip: samples to drop at the start, as in `Tokens.skip`.
             n_samples: where the recording ends, if known; else all that the codes hold is returned.
+            codebook_sizes: of the codes, as in `Tokens.codebook_sizes`; the model's own if not given.
+
+        Raises:
+            ModelError: codebooks that the model does not have.
         """
+        sizes = self.codebook_sizes if codebook_sizes is None else tuple(codebook_sizes)
+        self._check_sizes(sizes)
         return StreamDecoder(
             self._network.decoder,
-            self._network.quantizer,
+            self._quantizer(sizes),
             self._form,
             sample_rate=self.sample_rate if sample_rate is None else sample_rate,
             channels=channels,
             skip=skip,
             n_samples=n_samples,
-            check=self._check_codes,
+            check=partial(self._check_codes, sizes),
         )
 
     def check_tokens(
@@ -196,31 +232,44 @@ class Codec:
                 f"These tokens were made by model {model or '?'} ({weights_hash or 'no hash'}), and "
                 f"{self.name} ({self.weights_hash}) cannot decode them: pass the model that made them."
             )
-        if (
-            tuple(codebook_sizes) != self.codebook_sizes[: len(codebook_sizes)]
-            or frame_rate != self.frame_rate
-        ):
-            raise ModelError(
-                f"These tokens name {self.name}, but their codebooks or frame rate are not its own."
-            )
+        if frame_rate != self.frame_rate:
+            raise ModelError(f"These tokens name {self.name}, but their frame rate is not its own.")
+        self._check_sizes(tuple(codebook_sizes))
 
-    def _check_codes(self, codes: Codes) -> None:
+    def _check_sizes(self, sizes: tuple[int, ...]) -> None:
+        if sizes not in self._ladder:
+            raise ModelError(f"These tokens name {self.name}, but their codebooks are not its own.")
+
+    def _quantizer(self, sizes: tuple[int, ...]) -> Quantizer:
+        """What has codebooks of these sizes, and perhaps more after them."""
+        if self._smaller is None or sizes == self.codebook_sizes[: len(sizes)]:
+            return self._network.quantizer
+        return self._smaller.quantizer(self._network.quantizer, len(sizes), sizes[-1])
+
+    def _search(self, sizes: tuple[int, ...]) -> Search:
+        quantizer = self._quantizer(sizes)
+        return self._encoder.search(len(sizes), None if quantizer is self._network.quantizer else quantizer)
+
+    def _check_codes(self, sizes: tuple[int, ...], codes: Codes) -> None:
         if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 3:
             raise ConfigError("Codes must be a uint16 array [channels, codebooks, frames].")
-        if not 1 <= codes.shape[1] <= len(self.codebook_sizes):
-            raise ConfigError(
-                f"{self.name} has {len(self.codebook_sizes)} codebooks; the codes have {codes.shape[1]}."
-            )
-        limits = np.array(self.codebook_sizes[: codes.shape[1]])[:, None]
+        if not 1 <= codes.shape[1] <= len(sizes):
+            raise ConfigError(f"{self.name} has {len(sizes)} codebooks; the codes have {codes.shape[1]}.")
+        limits = np.array(sizes[: codes.shape[1]])[:, None]
         if codes.size and bool((codes >= limits).any()):
             raise ConfigError("The codes use entries that the model's codebooks do not have.")
 
     def _tokens(
-        self, codes: Codes, sample_rate: int, n_samples: int, metadata: Mapping[str, str] | None
+        self,
+        codes: Codes,
+        codebook_sizes: tuple[int, ...],
+        sample_rate: int,
+        n_samples: int,
+        metadata: Mapping[str, str] | None,
     ) -> Tokens:
         return Tokens(
             codes=codes,
-            codebook_sizes=self.codebook_sizes[: codes.shape[1]],
+            codebook_sizes=codebook_sizes,
             frame_rate=self.frame_rate,
             sample_rate=sample_rate,
             n_samples=n_samples,

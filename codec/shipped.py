@@ -59,11 +59,13 @@ def load(name_or_path: str | Path | None = None, *, device: str = "cpu") -> Code
         ModelError: no such model, a damaged one, or a device that PyTorch does not have.
     """
     from codec.codec import Codec
-    from codec.models import store
+    from codec.models import rates, store
 
-    network, weights_hash = store.load(resolve(name_or_path))
+    weights = resolve(name_or_path)
+    network, weights_hash = store.load(weights)
+    smaller = rates.beside(weights, weights_hash, network.quantizer.codebook_sizes)
     try:
         network.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}.") from error
-    return Codec(network, weights_hash)
+    return Codec(network, weights_hash, smaller)

@@ -6,7 +6,7 @@ share one model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +14,22 @@ import torch
 
 from codec.audio import MAX_CHANNELS, check_audio
 from codec.errors import AudioError, ConfigError
-from codec.exact import EncoderState, ExactEncoder
+from codec.exact import EncoderState, ExactEncoder, Search
 from codec.models.base import Decoder
 from codec.nn import State
-from codec.quantize import ResidualQuantizer
+from codec.quantize import Quantizer
 from codec.resampling import Resampler
-from codec.tokens import Codes
+from codec.tokens import Codes, check_int
 
 # Frames computed at once: long enough for the matrix products to be efficient, short enough for little
 # memory.
 BLOCK_FRAMES = 256
+
+# What replaces a lost frame: the last good frame's latents, scaled by this for every frame lost in a row.
+_LATENT_FADE = 0.85
+# No model need fall silent for small latents: the audio itself fades out between these lost frames of a row.
+_FADE_FROM, _FADE_TO = 10, 20
+_MAX_LOST_FRAMES = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -43,17 +49,29 @@ class StreamEncoder:
     """
 
     def __init__(
-        self, encoder: ExactEncoder, form: StreamFormat, *, sample_rate: int, channels: int, n_codebooks: int
+        self,
+        encoder: ExactEncoder,
+        search: Search,
+        form: StreamFormat,
+        *,
+        sample_rate: int,
+        channels: int,
+        codebook_sizes: tuple[int, ...],
     ) -> None:
         _check_channels(channels)
-        self.sample_rate, self.channels, self.n_codebooks = sample_rate, channels, n_codebooks
-        self._encoder, self._form = encoder, form
+        self.sample_rate, self.channels, self.codebook_sizes = sample_rate, channels, codebook_sizes
+        self._encoder, self._search, self._form = encoder, search, form
         self._state = EncoderState()
         self._resampler = Resampler(sample_rate, form.sample_rate, channels)
         self._waiting = np.zeros((channels, 0), np.float32)
         self._taken = 0
         self._resampled = 0
         self._finished = False
+
+    @property
+    def n_codebooks(self) -> int:
+        """Codebooks of the codes, whose sizes are codebook_sizes."""
+        return len(self.codebook_sizes)
 
     @property
     def n_samples(self) -> int:
@@ -106,13 +124,13 @@ class StreamEncoder:
         parts = [np.zeros((self.channels, self.n_codebooks, 0), np.uint16)]
         for first in range(0, whole, BLOCK_FRAMES * hop):
             block = torch.from_numpy(x[:, None, first : min(first + BLOCK_FRAMES * hop, whole)])
-            codes, self._state = self._encoder.step(block, self._state, self.n_codebooks)
+            codes, self._state = self._encoder.step(block, self._state, self._search)
             parts.append(codes.numpy().astype(np.uint16))
         return np.concatenate(parts, axis=2)
 
 
 class StreamDecoder:
-    """Decodes codes that arrive in groups of any number of frames.
+    """Decodes codes that arrive in groups of any number of frames, some of which may be lost on the way.
 
     Output is at `sample_rate` (Hz). The first `skip` samples are dropped, and with `n_samples` known
     nothing is returned past the recording's end. Made by `Codec.stream_decoder`.
@@ -121,7 +139,7 @@ class StreamDecoder:
     def __init__(
         self,
         decoder: Decoder,
-        quantizer: ResidualQuantizer,
+        quantizer: Quantizer,
         form: StreamFormat,
         *,
         sample_rate: int,
@@ -135,29 +153,50 @@ class StreamDecoder:
         self._decoder, self._quantizer, self._form, self._check = decoder, quantizer, form, check
         self._device = next(decoder.parameters()).device
         self._state: State = None
+        self._last: torch.Tensor | None = None  # latents [channels, latent_dim, 1] of the last good frame
+        self._lost = 0  # frames lost since then
+        self._pushed = 1  # frames that the last push had
         self._resampler = Resampler(form.sample_rate, sample_rate, channels)
         self._late = form.delay  # samples at the model's rate that are still to be dropped
         self._skip = skip  # samples at the output's rate that are still to be dropped
         self._left = n_samples
         self._finished = False
 
-    def push(self, codes: Codes) -> np.ndarray:
+    def push(self, codes: Codes | None, *, frames: int | None = None) -> np.ndarray:
         """Audio float32 `[channels, samples]` that codes uint16 `[channels, codebooks, frames]` complete.
+
+        codes None stands for a lost packet: the last good frame is held and fades to silence within 20
+        frames, so that the audio keeps its timing (measured by `codec bench loss`).
+
+        Args:
+            frames: of the lost packet; as many as the last push had (1 before any) if not given. With codes
+                it need not be given, and must be their number of frames.
 
         Raises:
             ConfigError: codes of another shape, beyond the model's codebooks, or a stream already flushed.
         """
         if self._finished:
             raise ConfigError("This stream was flushed: make a new stream_decoder for the next recording.")
+        if frames is not None:
+            check_int("frames", frames, 0, _MAX_LOST_FRAMES)
+        if codes is None:
+            self._pushed = self._pushed if frames is None else frames
+            return self._joined(
+                self._conceal(min(BLOCK_FRAMES, self._pushed - first))
+                for first in range(0, self._pushed, BLOCK_FRAMES)
+            )
         self._check(codes)
         if codes.shape[0] != self.channels:
             raise ConfigError(
                 f"This stream has {self.channels} channel(s), but the codes have {codes.shape[0]}."
             )
-        parts = [np.zeros((self.channels, 0), np.float32)]
-        for first in range(0, codes.shape[2], BLOCK_FRAMES):
-            parts.append(self._decode(codes[..., first : first + BLOCK_FRAMES]))
-        return np.concatenate(parts, axis=1)
+        self._pushed = codes.shape[2]
+        if frames is not None and frames != self._pushed:
+            raise ConfigError(f"frames is {frames}, but the codes have {self._pushed}.")
+        return self._joined(
+            self._decode(codes[..., first : first + BLOCK_FRAMES])
+            for first in range(0, self._pushed, BLOCK_FRAMES)
+        )
 
     def flush(self) -> np.ndarray:
         """Ends the stream and returns the rest, float32 `[channels, samples]`."""
@@ -169,11 +208,37 @@ class StreamDecoder:
     @torch.inference_mode()
     def _decode(self, codes: Codes) -> np.ndarray:
         latents = self._quantizer.decode(torch.from_numpy(codes.astype(np.int64)).to(self._device))
+        gain = np.linspace(_gain(self._lost), 1, self._form.hop_length + 1, dtype=np.float32)[1:]
+        self._last, self._lost = latents[..., -1:], 0
+        return self._synthesize(latents, gain)
+
+    @torch.inference_mode()
+    def _conceal(self, frames: int) -> np.ndarray:
+        """The audio of frames 1 <= frames <= BLOCK_FRAMES that were lost."""
+        if self._last is None:
+            # Nothing was heard yet: silence, whatever the decoder makes of zeros.
+            self._lost = max(self._lost, _FADE_TO)
+            first = torch.zeros(self.channels, 1, 1, dtype=torch.long, device=self._device)
+            self._last = torch.zeros_like(self._quantizer.decode(first))
+        lost = np.arange(self._lost, self._lost + frames + 1)
+        fade = torch.from_numpy(_LATENT_FADE ** lost[1:].astype(np.float32)).to(self._device)
+        at = np.arange(1, frames * self._form.hop_length + 1) / self._form.hop_length
+        gain = np.interp(at, np.arange(frames + 1), [_gain(int(k)) for k in lost]).astype(np.float32)
+        self._lost += frames
+        return self._synthesize(self._last * fade, gain)
+
+    def _synthesize(self, latents: torch.Tensor, gain: np.ndarray) -> np.ndarray:
+        """Audio of latents `[channels, latent_dim, frames]`, its first samples scaled by gain `[samples]`."""
         audio, self._state = self._decoder(latents, self._state)
         x = audio[:, 0].cpu().numpy()
+        if (gain != 1).any():
+            x[:, : len(gain)] *= gain
         late = min(self._late, x.shape[1])
         self._late -= late
         return self._emit(self._resampler.push(x[:, late:]))
+
+    def _joined(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.zeros((self.channels, 0), np.float32), *parts], axis=1)
 
     def _emit(self, x: np.ndarray) -> np.ndarray:
         skipped = min(self._skip, x.shape[1])
@@ -183,6 +248,11 @@ class StreamDecoder:
             x = x[:, : self._left]
             self._left -= x.shape[1]
         return x
+
+
+def _gain(lost: int) -> float:
+    """Of the audio when so many frames in a row are lost."""
+    return min(1.0, max(0.0, (_FADE_TO - lost) / (_FADE_TO - _FADE_FROM)))
 
 
 def _check_channels(channels: int) -> None:

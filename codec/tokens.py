@@ -175,10 +175,46 @@ def codebooks_for(
         return int(codebooks)
     if kbps is None:
         return available
-    steps = rates(frame_rate, codebook_sizes)
+    return 1 + _step_for(kbps, rates(frame_rate, codebook_sizes))
+
+
+def ladder(
+    codebook_sizes: Sequence[int], smaller: Sequence[Sequence[int]] = ()
+) -> list[tuple[int, ...]]:
+    """Every choice of codebooks, by rising bitrate: the first 1, 2, ... of them.
+
+    smaller: sizes, rising, that each codebook can have besides its own where it is the last one.
+    """
+    whole = tuple(codebook_sizes)
+    return [
+        (*whole[:k], size)
+        for k in range(len(whole))
+        for size in (*(smaller[k] if k < len(smaller) else ()), whole[k])
+    ]
+
+
+def sizes_for(
+    kbps: float | None,
+    codebooks: int | None,
+    frame_rate: Fraction,
+    codebook_sizes: Sequence[int],
+    smaller: Sequence[Sequence[int]] = (),
+) -> tuple[int, ...]:
+    """The codebooks, by their sizes, that a wish means: as `codebooks_for`, with smaller last codebooks.
+
+    Raises ConfigError, naming what is available, when the wish cannot be met.
+    """
+    if kbps is None or codebooks is not None:
+        return tuple(codebook_sizes)[: codebooks_for(kbps, codebooks, frame_rate, codebook_sizes)]
+    steps = ladder(codebook_sizes, smaller)
+    return steps[_step_for(kbps, [rates(frame_rate, sizes)[-1] for sizes in steps])]
+
+
+def _step_for(kbps: float, steps: Sequence[float]) -> int:
+    """Which of the rising rates is the largest that is not above kbps."""
     if not steps[0] - RATE_TOLERANCE <= kbps <= steps[-1] + RATE_TOLERANCE:
         raise ConfigError(f"{kbps:g} kbps is not available; choose {_rates_text(steps)} kbps")
-    return sum(rate <= kbps + RATE_TOLERANCE for rate in steps)
+    return sum(rate <= kbps + RATE_TOLERANCE for rate in steps) - 1
 
 
 def check_codes(codes: Codes, codebook_sizes: Sequence[int]) -> None:

@@ -46,7 +46,7 @@ def small_network(config: CodecConfig = SPECTRAL) -> CodecNetwork:
                 torch.nn.init.normal_(parameter, std=0.05)
         audio = 0.3 * torch.randn(1, 1, 400 * config.hop_length)
         latents = network.encoder(audio)[0]
-        network.quantizer.start(latents[0].T, torch.Generator().manual_seed(0))
+        network.quantizer.start(latents, torch.Generator().manual_seed(0))
     return network
 
 

@@ -64,7 +64,7 @@ def test_codes_are_those_of_float64_everywhere(network: CodecNetwork, speech: np
     encoder, hop = ExactEncoder(network), network.config.hop_length
     for name, x in signals(speech).items():
         audio = whole_frames(x, hop)
-        codes, state = encoder.step(audio[None, None], EncoderState(), network.config.quantizer.n_codebooks)
+        codes, state = encoder.step(audio[None, None], EncoderState(), encoder.search(len(network.quantizer.codebook_sizes)))
         expected = exact_codes(network, audio)
         assert torch.equal(codes[0], expected), name
         assert state.frames == expected.shape[1]
@@ -96,7 +96,7 @@ def test_every_kind_of_network_is_exact_in_chunks(config: CodecConfig) -> None:
     state, parts, at = EncoderState(), [], 0
     while at < 600:
         frames = int(random.choice([1, 2, 7, 30, 100]))
-        codes, state = encoder.step(audio[None, None, at * hop : (at + frames) * hop], state, 4)
+        codes, state = encoder.step(audio[None, None, at * hop : (at + frames) * hop], state, encoder.search(4))
         parts.append(codes[0])
         at += frames
     assert torch.equal(torch.cat(parts, 1), expected)
@@ -117,7 +117,7 @@ def test_the_recheck_alone_gives_the_codes_of_float64(frames: int) -> None:
     audio = 0.3 * torch.randn(2, 300 * hop)
     state, parts = EncoderState(), []
     for at in range(0, 300, frames):
-        codes, state = encoder.step(audio[:, None, at * hop : (at + frames) * hop], state, 4)
+        codes, state = encoder.step(audio[:, None, at * hop : (at + frames) * hop], state, encoder.search(4))
         parts.append(codes)
     made = torch.cat(parts, 2)
     assert state.rechecked == 600
@@ -137,18 +137,19 @@ def test_windows_hold_what_their_frames_depend_on(every: int) -> None:
     unsure = torch.zeros(1, 200, dtype=torch.bool)
     unsure[0, ::every] = True
     with torch.inference_mode():
-        encoder._recheck(wrong, unsure, audio[None, None], at_start=True)
+        encoder._recheck(wrong, unsure, audio[None, None], encoder.search(4), at_start=True)
     assert torch.equal(wrong[0][:, ::every], expected[:, ::every])
     assert (wrong[0][:, ~unsure[0]] == -1).all()
 
 
 def test_equal_code_vectors_are_named_by_the_first() -> None:
     network = small_network()
-    stage = network.quantizer.stages[0]
-    stage.codebook[:32] = stage.codebook[32:].clone()  # type: ignore[index, operator]
+    codebook = network.quantizer.state_dict()["stages.0.codebook"]
+    codebook[:32] = codebook[32:].clone()
     torch.manual_seed(4)
     audio = 0.3 * torch.randn(1, 1, 200 * SPECTRAL.hop_length)
-    codes, state = ExactEncoder(network).step(audio, EncoderState(), 4)
+    encoder = ExactEncoder(network)
+    codes, state = encoder.step(audio, EncoderState(), encoder.search(4))
     assert int(codes[0, 0].max()) < 32
     assert state.rechecked < 20
 
@@ -156,12 +157,14 @@ def test_equal_code_vectors_are_named_by_the_first() -> None:
 def test_a_network_without_finite_history_is_computed_in_float64() -> None:
     network = small_network(RECURRENT)
     audio = 0.3 * torch.randn(1, 1, 100 * RECURRENT.hop_length)
-    codes, state = ExactEncoder(network).step(audio, EncoderState(), 4)
+    encoder = ExactEncoder(network)
+    codes, state = encoder.step(audio, EncoderState(), encoder.search(4))
     assert state.rechecked == 0
     assert torch.equal(codes[0], exact_codes(network, audio[0, 0]))
 
 
 def test_no_frames_give_no_codes_and_leave_the_state() -> None:
-    codes, state = ExactEncoder(small_network()).step(torch.zeros(2, 1, 0), EncoderState(), 3)
+    encoder = ExactEncoder(small_network())
+    codes, state = encoder.step(torch.zeros(2, 1, 0), EncoderState(), encoder.search(3))
     assert codes.shape == (2, 3, 0)
     assert state == EncoderState()

@@ -7,6 +7,7 @@ kind in the field `kind`, so that JSON and YAML say in plain words which one the
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import types
 import typing
@@ -15,7 +16,7 @@ from fractions import Fraction
 from typing import Any, Literal, TypeVar, Union
 
 from codec.errors import ConfigError
-from codec.quantize.config import ResidualConfig
+from codec.quantize.config import QuantizerConfig, ResidualConfig
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class CodecConfig:
 
     name: identifies the model in token files, e.g. "speech-16k".
     sample_rate: rate that the network works at, in Hz; other rates are resampled.
-    hop_length: samples per frame.
+    hop_length: samples per latent frame.
     latent_dim: channels of the latents that are quantized.
     network: encoder and decoder.
     quantizer: from latents to codes.
@@ -83,7 +84,7 @@ class CodecConfig:
     hop_length: int = 320
     latent_dim: int = 96
     network: Union[SpectralConfig, SeanetConfig] = field(default_factory=SpectralConfig)  # noqa: UP007 (jsonargparse)
-    quantizer: ResidualConfig = field(default_factory=ResidualConfig)
+    quantizer: QuantizerConfig = field(default_factory=ResidualConfig)
 
     def __post_init__(self) -> None:
         # A lone surrogate, which UTF-8 cannot write, counts as three bytes here and is refused below.
@@ -95,9 +96,14 @@ class CodecConfig:
             raise ConfigError("sample_rate, hop_length and latent_dim must be positive.")
 
     @property
+    def frame_length(self) -> int:
+        """Samples per frame of codes: hop_length times the quantizer's stride."""
+        return self.hop_length * self.quantizer.stride
+
+    @property
     def frame_rate(self) -> Fraction:
-        """Frames per second."""
-        return Fraction(self.sample_rate, self.hop_length)
+        """Frames of codes per second."""
+        return Fraction(self.sample_rate, self.frame_length)
 
 
 def to_json(config: CodecConfig) -> str:
@@ -109,7 +115,7 @@ def from_json(text: str) -> CodecConfig:
     """The configuration that `to_json` wrote.
 
     Raises:
-        ConfigError: not JSON, an unknown or missing key, or a value of the wrong type.
+        ConfigError: not JSON, an unknown key, or a value of the wrong type.
     """
     try:
         data = json.loads(text)
@@ -117,7 +123,16 @@ def from_json(text: str) -> CodecConfig:
         raise ConfigError(f"The model configuration is not valid JSON: {error}.") from error
     except RecursionError as error:
         raise ConfigError("The model configuration is not valid: its JSON is nested too deeply.") from error
-    return _build(CodecConfig, data, "model")
+    return from_plain(data, "model")
+
+
+def from_plain(data: object, where: str) -> CodecConfig:
+    """The configuration from plain values, as JSON and YAML have them; `where` they stand is for messages.
+
+    Raises:
+        ConfigError: an unknown key, or a value of the wrong type.
+    """
+    return _build(CodecConfig, data, where)
 
 
 def _build(kind: type[T], data: Any, where: str) -> T:
@@ -126,7 +141,9 @@ def _build(kind: type[T], data: Any, where: str) -> T:
     hints = typing.get_type_hints(kind)
     unknown = sorted(set(data) - set(hints))
     if unknown:
-        raise ConfigError(f"{where} has the unknown key {unknown[0]!r}; it knows {', '.join(sorted(hints))}.")
+        close = difflib.get_close_matches(unknown[0], hints, 1, 0.5)
+        hint = f": did you mean {close[0]!r}?" if close else f"; it knows {', '.join(sorted(hints))}."
+        raise ConfigError(f"{where} has the unknown key {unknown[0]!r}{hint}")
     try:
         return kind(**{key: _value(hints[key], value, f"{where}.{key}") for key, value in data.items()})
     except TypeError as error:
@@ -140,11 +157,15 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return None
         named = [typing.cast(type, option) for option in arguments if dataclasses.is_dataclass(option)]
         if named:
-            wanted = value.get("kind") if isinstance(value, dict) else None
-            for option in named:
-                if wanted == next(f.default for f in dataclasses.fields(option) if f.name == "kind"):
+            kinds = [
+                next(f.default for f in dataclasses.fields(option) if f.name == "kind") for option in named
+            ]
+            # Files from before a part came in several kinds do not name the only one that there was.
+            wanted = value.get("kind", kinds[0]) if isinstance(value, dict) else None
+            for option, kind in zip(named, kinds, strict=True):
+                if wanted == kind:
                     return _build(option, value, where)
-            raise ConfigError(f"{where} names the unknown kind {wanted!r}.")
+            raise ConfigError(f"{where} names the unknown kind {wanted!r}; there are {', '.join(kinds)}.")
         return _value(next(option for option in arguments if option is not type(None)), value, where)
     if dataclasses.is_dataclass(hint):
         return _build(typing.cast(type, hint), value, where)

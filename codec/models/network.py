@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from codec.models.build import build_decoder, build_encoder
 from codec.models.config import CodecConfig
-from codec.quantize import ResidualQuantizer
+from codec.quantize import build_quantizer
 
 
 class Reconstruction(NamedTuple):
@@ -19,7 +19,7 @@ class Reconstruction(NamedTuple):
     audio: decoded audio, aligned with the input, `[batch, 1, samples]`.
     loss: the quantizer's own loss, a scalar.
     counts: how often each code was chosen, `[codebooks, size]`.
-    latents: quantized latents, `[batch, latent_dim, frames]`.
+    latents: what the decoder saw, `[batch, latent_dim, frames]`.
     """
 
     audio: torch.Tensor
@@ -35,7 +35,7 @@ class CodecNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config)
-        self.quantizer = ResidualQuantizer(config.quantizer, config.latent_dim)
+        self.quantizer = build_quantizer(config.quantizer, config.latent_dim)
         self.decoder = build_decoder(config)
 
     @property
@@ -43,24 +43,34 @@ class CodecNetwork(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, audio: torch.Tensor) -> Reconstruction:
-        """Encodes, quantizes and decodes audio `[batch, 1, samples]` of any length."""
+    def forward(self, audio: torch.Tensor, quantize: bool = True) -> Reconstruction:
+        """Encodes, quantizes and decodes audio `[batch, 1, samples]` of any length.
+
+        Without quantize the latents reach the decoder as they are; loss and counts are then zero.
+        """
         samples = audio.shape[-1]
-        hop, delay = self.config.hop_length, self.decoder.delay
+        hop, delay = self.config.frame_length, self.decoder.delay
         frames = -(-(samples + delay) // hop)
         latents, _ = self.encoder(F.pad(audio, (0, frames * hop - samples)))
+        latents, loss, counts = self._quantize(latents) if quantize else self._pass(latents)
+        decoded, _ = self.decoder(latents)
+        return Reconstruction(decoded[..., delay : delay + samples], loss, counts, latents)
+
+    def _quantize(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         # In bfloat16 a search would take other codes, and averages over many steps would stand still.
         with torch.autocast(latents.device.type, enabled=False):
             quantized = self.quantizer(latents.float())
-        decoded, _ = self.decoder(quantized.latents)
-        made = decoded[..., delay : delay + samples]
-        return Reconstruction(made, quantized.loss, quantized.counts, quantized.latents)
+        return quantized.latents, quantized.loss, quantized.counts
+
+    def _pass(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        sizes = self.config.quantizer.codebook_sizes
+        return latents, latents.new_zeros(()), latents.new_zeros(len(sizes), max(sizes))
 
     @torch.no_grad()
     def reconstruct(self, audio: torch.Tensor, n_codebooks: int) -> torch.Tensor:
         """Audio `[batch, 1, samples]` after encoding with n_codebooks and decoding, of the same shape."""
         samples = audio.shape[-1]
-        hop, delay = self.config.hop_length, self.decoder.delay
+        hop, delay = self.config.frame_length, self.decoder.delay
         frames = -(-(samples + delay) // hop)
         latents, _ = self.encoder(F.pad(audio, (0, frames * hop - samples)))
         codes = self.quantizer.encode(latents, n_codebooks).codes

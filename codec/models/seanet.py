@@ -94,6 +94,13 @@ class SeanetDecoder(Decoder):
         self.model = StreamSequential(layers)
         weight_norm(self.model)
 
+    @property
+    def last(self) -> CausalConv1d:
+        """The layer that gives the samples."""
+        layer = self.model.layers[-1]
+        assert isinstance(layer, CausalConv1d)
+        return layer
+
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         return self.model(x, state)
 

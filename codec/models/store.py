@@ -41,8 +41,8 @@ def save(network: CodecNetwork, weights: Path) -> None:
         weights.parent.mkdir(parents=True, exist_ok=True)
         # Renamed when complete, so that nobody finds half a model; the configuration first, which loading
         # needs.
-        _replace(weights.with_suffix(".json"), to_json(network.config).encode())
-        _replace(weights, safetensors.torch.save(tensors))
+        replace_file(weights.with_suffix(".json"), to_json(network.config).encode())
+        replace_file(weights, safetensors.torch.save(tensors))
     except OSError as error:
         raise OutputError(f"The model cannot be written to {weights}: {error}.") from error
 
@@ -126,7 +126,7 @@ def _check_finite(tensors: dict[str, torch.Tensor], what: str) -> None:
             raise ModelError(f"{what}: {name} holds values that are not finite.")
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Writes a file in one step: whoever opens it finds the old content or the new."""
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -1,22 +1,37 @@
-"""Typed configuration of quantizers: each is named by its parts (lookup, learning, start, upkeep, ...)."""
+"""Typed configuration of quantizers: each is named by its parts.
+
+A *structure* (residual, grouped, time_hierarchy, neural, top_k) is made of codebooks, and each of them has a
+*lookup* (how a code is found, and how codes learn), a *gradient* (how the decoder's gradient passes it) and
+an *upkeep* (what happens to codes that nobody uses).
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, Union
 
 from codec.errors import ConfigError
 
+Gradient = Literal["straight_through", "rotation", "nsvq"]
+Learning = Literal["average", "gradient", "frozen"]
+Upkeep = Literal["none", "restart", "split", "cluster"]
+
 
 @dataclass(frozen=True)
 class EuclideanConfig:
-    """Nearest code by Euclidean distance between latents; codes follow an average of their latents.
+    """Nearest code by Euclidean distance between latents.
 
     decay: of the moving averages that each code follows, per training step (EnCodec and SoundStream: 0.99).
+    learning: "average" of the latents that chose the code, "gradient" of |sg(z) - e|^2 (VQ-VAE, equation 3),
+        or "frozen" as k-means left them.
+    codebook_weight: weight of that loss, for "gradient".
     """
 
     kind: Literal["euclidean"] = "euclidean"
     decay: float = 0.99
+    learning: Learning = "average"
+    codebook_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,34 +48,272 @@ class CosineConfig:
 
 
 @dataclass(frozen=True)
+class SimConfig:
+    """Codes are a fixed random codebook times a learned matrix (SimVQ, Zhu et al. 2024): all move together.
+
+    codebook_weight: weight of the loss that pulls codes to latents.
+    """
+
+    kind: Literal["sim"] = "sim"
+    codebook_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class GumbelConfig:
+    """A sample of softmax(-|z - e|^2 / 2 s^2) in training, the nearest code otherwise (Jang et al. 2017).
+
+    temperatures: of the softmax at the first step and after anneal_steps, falling exponentially between.
+    anneal_steps: training steps from the first to the last temperature.
+    """
+
+    kind: Literal["gumbel"] = "gumbel"
+    temperatures: tuple[float, ...] = (2.0, 0.5)
+    anneal_steps: int = 10_000
+
+
+@dataclass(frozen=True)
+class StochasticConfig:
+    """SQ-VAE (Takida et al. 2022): codes are drawn with a learned variance, which falls by itself.
+
+    temperature: of the Gumbel-softmax that the draw is made with.
+    """
+
+    kind: Literal["stochastic"] = "stochastic"
+    temperature: float = 0.5
+
+
+@dataclass(frozen=True)
+class ScalarConfig:
+    """Finite scalar quantization (Mentzer et al. 2023): a projection, bounded and rounded in each dimension.
+
+    levels: values of each dimension; the codebook has their product of entries.
+    """
+
+    kind: Literal["scalar"] = "scalar"
+    levels: tuple[int, ...] = (8, 5, 5, 5)
+
+    def __post_init__(self) -> None:
+        if not self.levels or min(self.levels) < 2 or math.prod(self.levels) > 65536:
+            raise ConfigError("levels must be two or more in each dimension, and at most 65536 in all.")
+
+
+@dataclass(frozen=True)
+class LatticeConfig:
+    """The nearest point of a lattice in a low-dimensional projection, inside a bounded set of points.
+
+    lattice: "d4" and "e8" are fixed (4 and 8 dimensions; Conway and Sloane 1982); "learned" rounds in a
+        learned near-orthogonal basis (Babai; OLVQ, Zhang et al. 2024).
+    dim: dimensions of the learned lattice.
+    """
+
+    kind: Literal["lattice"] = "lattice"
+    lattice: Literal["learned", "d4", "e8"] = "learned"
+    dim: int = 4
+
+
+LookupConfig = Union[  # noqa: UP007 (jsonargparse)
+    EuclideanConfig,
+    CosineConfig,
+    SimConfig,
+    GumbelConfig,
+    StochasticConfig,
+    ScalarConfig,
+    LatticeConfig,
+]
+
+
+@dataclass(frozen=True)
 class ResidualConfig:
     """Residual vector quantization: each codebook quantizes what the ones before it left over.
 
-    n_codebooks: number of stages.
-    codebook_size: entries of each codebook, 2 to 65536.
+    n_codebooks: number of stages; 1 is plain vector quantization.
+    codebook_size: entries of each codebook, 2 to 65536; a scalar lookup has its own.
     lookup: how a stage finds its code, and how its codes learn.
     commitment: weight of the loss that pulls latents to their codes.
     dropout: probability that an item of a training batch uses a random number of codebooks instead of all.
-    restart_below: a code used less than this share of uniform usage is replaced by a random latent; 0 for
-        never.
+    restart_below: a code used less than this share of uniform usage counts as dead; 0 for never.
+    gradient: what the decoder's gradient does at the codebook: passes ("straight_through"), turns with the
+        rotation from latent to code ("rotation", Fifty et al. 2024), or passes through noise of the error's
+        size ("nsvq", Vali and Backstrom 2022).
+    upkeep: dead codes "restart" at random latents, take half of the most used code ("split"), or all codes
+        drift to latents the faster the less they are used ("cluster", CVQ-VAE, Zheng and Vedaldi 2023).
+    entropy_bonus: weight of the entropy of the batch's mean soft assignment, subtracted from the loss.
+    beam: paths kept while encoding; more than 1 finds better codes, slower.
     """
 
+    kind: Literal["residual"] = "residual"
     n_codebooks: int = 16
     codebook_size: int = 1024
-    lookup: Union[EuclideanConfig, CosineConfig] = field(default_factory=EuclideanConfig)  # noqa: UP007 (jsonargparse)
+    lookup: LookupConfig = field(default_factory=EuclideanConfig)
     commitment: float = 0.25
     dropout: float = 0.5
     restart_below: float = 0.1
+    gradient: Gradient = "straight_through"
+    upkeep: Upkeep = "restart"
+    entropy_bonus: float = 0.0
+    beam: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n_codebooks <= 64:
-            raise ConfigError(f"n_codebooks must be between 1 and 64, not {self.n_codebooks}.")
-        if not 2 <= self.codebook_size <= 65536:
-            raise ConfigError(f"codebook_size must be between 2 and 65536, not {self.codebook_size}.")
+        _check_codebooks(self.n_codebooks, self.codebook_size)
         if not 0 <= self.dropout <= 1:
             raise ConfigError(f"dropout is a probability between 0 and 1, not {self.dropout}.")
+        if not 1 <= self.beam <= 256:
+            raise ConfigError(f"beam must be between 1 and 256 paths, not {self.beam}.")
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """Entries of every codebook."""
+        return (_size(self.lookup, self.codebook_size),) * self.n_codebooks
+
+    @property
+    def stride(self) -> int:
+        """Latent frames per frame of codes."""
+        return 1
+
+
+@dataclass(frozen=True)
+class GroupedConfig:
+    """Product quantization: the latent is turned, cut into groups, and each is quantized by itself.
+
+    groups: parts of the latent; latent_dim must be a multiple of it.
+    rotate: turn by an orthogonal matrix that balances the groups (OPQ, Ge et al. 2013) at the start.
+    each: the residual quantizer of every group. Codes of stage 0 of all groups come first, then stage 1, ...
+    """
+
+    kind: Literal["grouped"] = "grouped"
+    groups: int = 4
+    rotate: bool = True
+    each: ResidualConfig = field(default_factory=lambda: ResidualConfig(n_codebooks=4))
+
+    def __post_init__(self) -> None:
+        _check_codebooks(self.groups * self.each.n_codebooks, self.each.codebook_size)
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """Entries of every codebook."""
+        return self.each.codebook_sizes * self.groups
+
+    @property
+    def stride(self) -> int:
+        """Latent frames per frame of codes."""
+        return 1
+
+
+@dataclass(frozen=True)
+class TimeHierarchyConfig:
+    """Codes at several time scales, slow ones first, each quantizing what the slower ones left over.
+
+    VQ-VAE-2 (Razavi et al. 2019) in the form of SNAC (Siuzdak et al. 2024). One frame of codes spans the
+    longest stride; it holds 1 code of the slowest level, then those of the next in order of time, and so on.
+
+    strides: latent frames per code of each level, falling, each a multiple of the next.
+    stages: the codebook of each level (n_codebooks of them at every point in time of a level).
+    """
+
+    kind: Literal["time_hierarchy"] = "time_hierarchy"
+    strides: tuple[int, ...] = (4, 2, 1)
+    stages: ResidualConfig = field(default_factory=lambda: ResidualConfig(n_codebooks=1, dropout=0.0))
+
+    def __post_init__(self) -> None:
+        pairs = zip(self.strides, self.strides[1:], strict=False)
+        if not self.strides or self.strides[-1] < 1 or any(a <= b or a % b for a, b in pairs):
+            raise ConfigError(f"strides must fall, each a multiple of the next, unlike {self.strides}.")
+        _check_codebooks(len(self.codebook_sizes), self.stages.codebook_size)
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """Entries of every codebook."""
+        return self.stages.codebook_sizes * sum(self.stride // stride for stride in self.strides)
+
+    @property
+    def stride(self) -> int:
+        """Latent frames per frame of codes."""
+        return self.strides[0]
+
+
+@dataclass(frozen=True)
+class NeuralConfig:
+    """QINCo (Huijben et al. 2024): a small network makes each codebook from the reconstruction so far.
+
+    n_codebooks, codebook_size, commitment, dropout: as in ResidualConfig.
+    hidden: width of the residual blocks. blocks: their number in each stage.
+    candidates: codes that a cheap search selects for the network to judge; 0 judges all.
+    beam: paths kept while encoding.
+    """
+
+    kind: Literal["neural"] = "neural"
+    n_codebooks: int = 8
+    codebook_size: int = 1024
+    commitment: float = 0.25
+    dropout: float = 0.0
+    hidden: int = 256
+    blocks: int = 1
+    candidates: int = 32
+    beam: int = 1
+
+    def __post_init__(self) -> None:
+        _check_codebooks(self.n_codebooks, self.codebook_size)
+        if min(self.hidden, self.blocks, self.beam) < 1 or self.candidates < 0:
+            raise ConfigError("hidden, blocks and beam must be positive, and candidates not negative.")
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
         """Entries of every codebook."""
         return (self.codebook_size,) * self.n_codebooks
+
+    @property
+    def stride(self) -> int:
+        """Latent frames per frame of codes."""
+        return 1
+
+
+@dataclass(frozen=True)
+class TopKConfig:
+    """Codebook features (Tamkin et al. 2023): the sum of the k codes that are most alike to the latent.
+
+    Which k of them is one number below C(codebook_size, k), written in digits below 1024, lowest first; so
+    only all digits together decode.
+
+    codebook_size: entries of the codebook. k: codes that are summed.
+    commitment: weight of the loss that pulls latents to their sum.
+    """
+
+    kind: Literal["top_k"] = "top_k"
+    codebook_size: int = 1024
+    k: int = 8
+    commitment: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k < self.codebook_size <= 65536:
+            raise ConfigError("k must be at least 1 and below codebook_size, which is at most 65536.")
+        _check_codebooks(len(self.codebook_sizes), 1024)
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """Values of every digit."""
+        sizes, left = [], math.comb(self.codebook_size, self.k)
+        while left > 1:
+            sizes.append(max(2, min(1024, left)))
+            left = -(-left // 1024)
+        return tuple(sizes)
+
+    @property
+    def stride(self) -> int:
+        """Latent frames per frame of codes."""
+        return 1
+
+
+QuantizerConfig = Union[  # noqa: UP007 (jsonargparse)
+    ResidualConfig, GroupedConfig, TimeHierarchyConfig, NeuralConfig, TopKConfig
+]
+
+
+def _size(lookup: LookupConfig, codebook_size: int) -> int:
+    return math.prod(lookup.levels) if isinstance(lookup, ScalarConfig) else codebook_size
+
+
+def _check_codebooks(number: int, size: int) -> None:
+    if not 1 <= number <= 64:
+        raise ConfigError(f"n_codebooks must be between 1 and 64, not {number}.")
+    if not 2 <= size <= 65536:
+        raise ConfigError(f"codebook_size must be between 2 and 65536, not {size}.")

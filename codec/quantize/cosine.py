@@ -10,7 +10,7 @@ from codec.quantize.config import CosineConfig
 from codec.quantize.gradient import straight_through
 from codec.quantize.kmeans import kmeans
 from codec.quantize.lookup import Match, match, nearest
-from codec.quantize.stage import Stage
+from codec.quantize.stage import Stage, Trained
 from codec.quantize.usage import dead_codes, replacements, sum_over_ranks
 
 
@@ -47,14 +47,15 @@ class CosineStage(Stage):
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
         return self.unproject(self.codebook[codes])
 
-    def quantize(self, x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        return self.unproject(straight_through(self.project(x), self.codebook[codes]))
-
-    def loss(self, x: torch.Tensor, codes: torch.Tensor, commitment: float) -> torch.Tensor:
-        projected, chosen = self.project(x), self.codebook[codes]
+    def train_step(self, x: torch.Tensor, anchor: torch.Tensor, commitment: float) -> Trained:
+        with torch.no_grad():
+            codes = self.search(x)
+        chosen = self.codebook[codes]
+        quantized = self.unproject(straight_through(self.project(x), chosen))
+        projected = self.project(anchor)
         pull_latents = (projected - chosen.detach()).square().mean(1)
         pull_codes = (projected.detach() - chosen).square().mean(1)
-        return commitment * pull_latents + self._codebook_weight * pull_codes
+        return Trained(quantized, codes, commitment * pull_latents + self._codebook_weight * pull_codes)
 
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:

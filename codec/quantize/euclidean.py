@@ -8,7 +8,7 @@ from codec.quantize.config import EuclideanConfig
 from codec.quantize.gradient import straight_through
 from codec.quantize.kmeans import kmeans
 from codec.quantize.lookup import Match, match, nearest
-from codec.quantize.stage import Stage
+from codec.quantize.stage import Stage, Trained
 from codec.quantize.usage import dead_codes, replacements, sum_over_ranks
 
 
@@ -42,11 +42,12 @@ class EuclideanStage(Stage):
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
         return self.codebook[codes]
 
-    def quantize(self, x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        return straight_through(x, self.codebook[codes])
-
-    def loss(self, x: torch.Tensor, codes: torch.Tensor, commitment: float) -> torch.Tensor:
-        return commitment * (x - self.codebook[codes]).square().mean(1)
+    def train_step(self, x: torch.Tensor, anchor: torch.Tensor, commitment: float) -> Trained:
+        with torch.no_grad():
+            codes = self.search(x)
+        chosen = self.codebook[codes]
+        loss = commitment * (anchor - chosen).square().mean(1)
+        return Trained(straight_through(x, chosen), codes, loss)
 
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:

@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from codec.errors import ConfigError
-from codec.quantize.config import CosineConfig, EuclideanConfig, ResidualConfig
+from codec.quantize.base import Exact, Quantized, Quantizer
+from codec.quantize.config import CosineConfig, EuclideanConfig, LookupConfig, ResidualConfig
 from codec.quantize.cosine import CosineStage
 from codec.quantize.euclidean import EuclideanStage
 from codec.quantize.lookup import first_equals
 from codec.quantize.stage import Stage
 
 
-class Quantized(NamedTuple):
-    """What a quantizer gives to training.
-
-    latents: quantized latents `[batch, dim, frames]`, with a gradient towards the input.
-    codes: `[batch, codebooks, frames]`, int64.
-    loss: commitment (and codebook) loss, a scalar.
-    counts: how often each code was chosen, `[codebooks, size]`.
-    """
-
-    latents: torch.Tensor
-    codes: torch.Tensor
-    loss: torch.Tensor
-    counts: torch.Tensor
-
-
-class Exact(NamedTuple):
-    """Codes `[batch, codebooks, frames]` and the smallest gap over the codebooks, `[batch, frames]`."""
-
-    codes: torch.Tensor
-    gap: torch.Tensor
-
-
-class ResidualQuantizer(nn.Module):
+class ResidualQuantizer(Quantizer):
     """`r_0 = z; q_i = VQ_i(r_i-1); r_i = r_i-1 - q_i`; the latents are the sum of the q_i.
 
     Any prefix of the codebooks decodes, so a lower rate needs fewer codes and no second encoding.
     """
 
-    def __init__(self, config: ResidualConfig, dim: int) -> None:
+    def __init__(self, config: ResidualConfig, dim: int, stages: Sequence[Stage] | None = None) -> None:
+        """stages: codebooks that there are already; fresh ones, as config says, if not given."""
         super().__init__()
         self.config = config
-        self.stages = nn.ModuleList(_stage(config, dim) for _ in range(config.n_codebooks))
+        if stages is None:
+            stages = [build_stage(config.lookup, size, dim) for size in config.codebook_sizes]
+        self.codebook_sizes = tuple(stage.size for stage in stages)
+        self.stages = nn.ModuleList(stages)
+        self.has_gaps = config.beam == 1 and all(stage.has_gaps for stage in self._stages())
 
     def forward(self, z: torch.Tensor) -> Quantized:
         """Quantizes latents `[batch, dim, frames]` for training.
@@ -63,13 +47,9 @@ class ResidualQuantizer(nn.Module):
         residual, anchor, total = x, x, torch.zeros_like(x)
         codes, loss, counts = [], x.new_zeros(()), []
         for index, stage in enumerate(self._stages()):
-            with torch.no_grad():
-                chosen = stage.search(residual)
-            quantized = stage.quantize(residual, chosen)
+            quantized, chosen, losses = stage.train_step(residual, anchor, self.config.commitment)
             keep = (used > index).to(x.dtype)
-            loss = loss + (
-                stage.loss(anchor, chosen, self.config.commitment) * keep
-            ).sum() / keep.sum().clamp(min=1)
+            loss = loss + (losses * keep).sum() / keep.sum().clamp(min=1)
             total = total + quantized * keep[:, None]
             kept = keep > 0
             counts.append(torch.bincount(chosen[kept], minlength=stage.size))
@@ -114,18 +94,17 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def typical_norm(self) -> torch.Tensor:
         """Root mean square of the norms of the first codebook's vectors: the size of an ordinary latent."""
-        first = self._stages()[0]
-        vectors = first.vectors(torch.arange(first.size, device=next(first.buffers()).device))
-        return vectors.square().sum(1).mean().sqrt()
+        return self._stages()[0].all_vectors().square().sum(1).mean().sqrt()
 
     @torch.no_grad()
     def first_equals(self) -> list[torch.Tensor]:
         """For each codebook the index of the first code that is the same vector, `[size]`."""
-        return [first_equals(stage.codebook.detach()) for stage in self._stages()]
+        return [first_equals(stage.all_vectors().detach()) for stage in self._stages()]
 
     @torch.no_grad()
-    def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
-        """Places all codebooks by k-means, stage by stage on the residuals of latents x `[n, dim]`."""
+    def start(self, z: torch.Tensor, generator: torch.Generator) -> None:
+        """Places all codebooks by k-means, stage by stage on the residuals of latents."""
+        x = z.transpose(1, 2).flatten(0, 1)
         for stage in self._stages():
             stage.start(x, generator)
             x = x - stage.vectors(stage.search(x))
@@ -143,9 +122,11 @@ class ResidualQuantizer(nn.Module):
         return [stage for stage in self.stages if isinstance(stage, Stage)]
 
 
-def _stage(config: ResidualConfig, dim: int) -> Stage:
-    match config.lookup:
+def build_stage(lookup: LookupConfig, size: int, dim: int) -> Stage:
+    """One fresh codebook of `size` entries for vectors of `dim` dimensions."""
+    match lookup:
         case EuclideanConfig():
-            return EuclideanStage(config.lookup, config.codebook_size, dim)
+            return EuclideanStage(lookup, size, dim)
         case CosineConfig():
-            return CosineStage(config.lookup, config.codebook_size, dim)
+            return CosineStage(lookup, size, dim)
+    raise ConfigError(f"There is no lookup of kind {lookup.kind!r}.")

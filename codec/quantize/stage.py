@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
 from codec.quantize.lookup import Match
 
 
+class Trained(NamedTuple):
+    """One training step of a codebook on n vectors.
+
+    vectors: what the decoder sees, `[n, dim]`, with a gradient towards the input.
+    codes: `[n]`, int64. loss: of each vector, `[n]`.
+    """
+
+    vectors: torch.Tensor
+    codes: torch.Tensor
+    loss: torch.Tensor
+
+
 class Stage(nn.Module):
-    """One codebook with its lookup and its way of learning; vectors are `[n, dim]`, codes `[n]` int64."""
+    """One codebook with its lookup and its way of learning; vectors are `[n, dim]`, codes `[n]` int64.
+
+    size: entries of the codebook. has_gaps: whether `match` bounds the gaps (else they are 0).
+    """
 
     size: int
-    codebook: torch.Tensor
+    has_gaps: bool = True
 
     def search(self, x: torch.Tensor) -> torch.Tensor:
         """The code of each vector, `[n]`."""
@@ -20,24 +37,34 @@ class Stage(nn.Module):
 
     def match(self, x: torch.Tensor) -> Match:
         """The code of each vector, with how far the vector is from getting another one."""
-        raise TypeError(f"{type(self).__name__} must define match(x)")
+        return Match(self.search(x), x.new_zeros(len(x)))
 
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
         """What the codes stand for, `[n, dim]`."""
         raise TypeError(f"{type(self).__name__} must define vectors(codes)")
 
-    def quantize(self, x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """The vectors of `codes` with a gradient towards x, `[n, dim]`; for training."""
-        raise TypeError(f"{type(self).__name__} must define quantize(x, codes)")
+    def all_vectors(self) -> torch.Tensor:
+        """What every code stands for, `[size, dim]`."""
+        device = next(iter(self.state_dict().values())).device
+        return self.vectors(torch.arange(self.size, device=device))
 
-    def loss(self, x: torch.Tensor, codes: torch.Tensor, commitment: float) -> torch.Tensor:
-        """Loss of each vector `[n]`: pulls x to its code (commitment), and learned codes to x."""
-        raise TypeError(f"{type(self).__name__} must define loss(x, codes, commitment)")
+    def train_step(self, x: torch.Tensor, anchor: torch.Tensor, commitment: float) -> Trained:
+        """Quantizes x for training.
+
+        Args:
+            x: vectors whose gradient is the decoder's.
+            anchor: the same values, through which losses reach the encoder.
+            commitment: weight of the loss that pulls latents to their codes.
+        """
+        raise TypeError(f"{type(self).__name__} must define train_step(x, anchor, commitment)")
 
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
         """Places the codes by k-means on the vectors x."""
         raise TypeError(f"{type(self).__name__} must define start(x, generator)")
 
     def learn(self, x: torch.Tensor, codes: torch.Tensor, restart_below: float) -> None:
-        """One step of whatever this codebook learns without gradient, and replacement of dead codes."""
+        """One step of whatever this codebook learns without gradient, and the upkeep of unused codes.
+
+        x and codes are what this process chose in the step; statistics are summed over all processes.
+        """
         raise TypeError(f"{type(self).__name__} must define learn(x, codes, restart_below)")

@@ -15,6 +15,8 @@ from codec.errors import ModelError
 from codec.models import store
 from codec.models.config import CodecConfig, from_json
 from codec.models.network import CodecNetwork
+from codec.quantize import ResidualConfig
+from codec.quantize.cosine import CosineStage
 from codec.quantize.euclidean import EuclideanStage
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,9 @@ def start_from_weights(network: CodecNetwork, adversary: nn.Module | None, sourc
     loaded, _ = store.load(shipped.resolve(source))
     check_same(network.config, loaded.config, source)
     copy_folded(loaded, network)
-    for stage in network.quantizer.stages:
-        stage.usage.fill_(1)  # type: ignore[operator]
+    for stage in network.quantizer.modules():
+        if isinstance(stage, EuclideanStage | CosineStage):
+            stage.usage.fill_(1)
         if isinstance(stage, EuclideanStage):
             stage.sums.copy_(stage.codebook)
 
@@ -67,12 +70,13 @@ def check_same(wanted: CodecConfig, found: CodecConfig, where: object) -> None:
     """Raises ModelError unless both configurations mean the same architecture."""
     for name in ("sample_rate", "hop_length", "latent_dim", "network"):
         _compare(getattr(wanted, name), getattr(found, name), f"codec.{name}", where)
-    for name in ("n_codebooks", "codebook_size"):
-        _compare(
-            getattr(wanted.quantizer, name), getattr(found.quantizer, name), f"codec.quantizer.{name}", where
-        )
-    mine, theirs = (type(config.quantizer.lookup).__name__ for config in (wanted, found))
-    _compare(mine, theirs, "codec.quantizer.lookup", where)
+    mine, theirs = wanted.quantizer, found.quantizer
+    _compare(mine.kind, theirs.kind, "codec.quantizer.kind", where)
+    if isinstance(mine, ResidualConfig) and isinstance(theirs, ResidualConfig):
+        _compare(mine.n_codebooks, theirs.n_codebooks, "codec.quantizer.n_codebooks", where)
+        _compare(mine.codebook_size, theirs.codebook_size, "codec.quantizer.codebook_size", where)
+        _compare(mine.lookup.kind, theirs.lookup.kind, "codec.quantizer.lookup", where)
+    _compare(mine.codebook_sizes, theirs.codebook_sizes, "the sizes of codec.quantizer's codebooks", where)
 
 
 def check_shapes(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor], where: object) -> None:

@@ -23,8 +23,9 @@ from codec.training.finetune import check_same, check_shapes, start_from_weights
 from codec.training.guard import SkipGuard, check_precision
 from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
 from codec.training.ranks import any_rank, average_gradients, copy_from_first, rank_and_size
+from codec.training.recipe import CodecSection
 from codec.training.schedule import OptimizerConfig, rate_share
-from codec.training.start import start_from_data
+from codec.training.start import start_codebooks, start_networks
 from codec.training.validation import Figures
 
 __all__ = ["AdversaryConfig", "CodecTraining", "LossConfig", "LossWeights", "OptimizerConfig"]
@@ -38,7 +39,7 @@ class CodecTraining(lightning.LightningModule):
     loading have drawn in between.
 
     Args:
-        codec: the codec to train.
+        codec: the codec to train; in a recipe, its section.
         losses: resolutions of the reconstruction losses.
         weights: of the losses against each other.
         optimizer: rates and schedule.
@@ -46,6 +47,9 @@ class CodecTraining(lightning.LightningModule):
         balancing: how the losses of the audio are joined: EnCodec's "balancer", VQ-GAN's "adaptive" weight of
             the adversarial loss, or "none" for a plain weighted sum.
         start_seconds: seconds of training audio that a fresh codec's codebooks are started from.
+        quantize_from: first step that quantizes. Networks that start from random weights say little at first,
+            and codebooks placed on that collapse: up to this step they train as an auto-encoder, and only
+            then k-means places the codebooks. 0 for networks with a closed form, which say enough.
         valid_kbps: bitrates that validation measures, in kbps.
         start_from: shipped model, path of a model, or `.ckpt` to fine-tune; a fresh codec if not given.
         teacher: shipped model or path of a model, the frozen teacher of `weights.distill_codec`.
@@ -62,13 +66,14 @@ class CodecTraining(lightning.LightningModule):
 
     def __init__(
         self,
-        codec: CodecConfig,
+        codec: CodecConfig | CodecSection,
         losses: LossConfig = LossConfig(),  # noqa: B008 (frozen)
         weights: LossWeights = LossWeights(),  # noqa: B008
         optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
         adversary: AdversaryConfig = AdversaryConfig(),  # noqa: B008
         balancing: Balancing = "balancer",
         start_seconds: float = 2400.0,
+        quantize_from: int = 0,
         valid_kbps: tuple[float, ...] = (1.5, 6.0),
         start_from: str | None = None,
         teacher: str | None = None,
@@ -77,8 +82,9 @@ class CodecTraining(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        codec = codec.config if isinstance(codec, CodecSection) else codec
         self.codec, self.weights, self.optimizer, self.adversary_config = codec, weights, optimizer, adversary
-        self.start_seconds, self.start_from = start_seconds, start_from
+        self.start_seconds, self.start_from, self.quantize_from = start_seconds, start_from, quantize_from
         self.seed = torch.initial_seed() % 2**31
         self.network = CodecNetwork(codec)
         self.average = averaged_copy(self.network)
@@ -94,6 +100,8 @@ class CodecTraining(lightning.LightningModule):
         self.figures = Figures(valid_kbps)
         # In the checkpoint, so that a resumed run does not start its codebooks again.
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        if quantize_from < 0 or (quantize_from and start_from is not None):
+            raise ConfigError("quantize_from is a step of a fresh codec: set it to 0 with start_from.")
         if compile and balancing == "adaptive":
             raise ConfigError("The adaptive weight needs gradients inside the decoder: set compile to false.")
         if compile:
@@ -120,7 +128,10 @@ class CodecTraining(lightning.LightningModule):
         if self.start_from is not None:
             start_from_weights(self.network, self.adversary, self.start_from)
         elif rank_and_size()[0] == 0:
-            start_from_data(self.network, self._start_audio())
+            audio = self._start_audio()
+            start_networks(self.network, audio)
+            if self.quantize_from == 0:
+                start_codebooks(self.network, audio)
         copy_from_first(self.network)
         self.average.load_state_dict(self.network.state_dict())
         self.started.fill_(True)
@@ -135,7 +146,10 @@ class CodecTraining(lightning.LightningModule):
         if any_rank(~audio.isfinite().all()):
             self.guard.skip(step, "a sample of the batch")
             return
-        made = self.network(audio)
+        if 0 < step == self.quantize_from:
+            self._start_codebooks()
+        quantize = step >= self.quantize_from
+        made = self.network(audio, quantize)
         decoded = made.audio.float()
         # The losses of the decoded audio, and those of the latents.
         losses = self.reconstruction(decoded, audio)
@@ -160,9 +174,12 @@ class CodecTraining(lightning.LightningModule):
         self.log("rate", optimizers[0].param_groups[0]["lr"] / self.optimizer.rate)
         if "mel" in losses:
             self.log("mel", losses["mel"].detach(), prog_bar=True, logger=False)
-        self._log_codes(made.counts.float())
+        if quantize:
+            self._log_codes(made.counts.float())
 
     def validation_step(self, batch: torch.Tensor, index: int) -> None:
+        if self.global_step <= self.quantize_from > 0:
+            return  # there are no codebooks to measure yet
         self.figures.add(self.average, batch.flatten(0, 1)[:, None])
 
     def on_validation_epoch_end(self) -> None:
@@ -219,6 +236,12 @@ class CodecTraining(lightning.LightningModule):
         loss.backward()
         average_gradients(parameters)
         return nn.utils.clip_grad_norm_(parameters, self.optimizer.clip)
+
+    def _start_codebooks(self) -> None:
+        if rank_and_size()[0] == 0:
+            start_codebooks(self.network, self._start_audio())
+        copy_from_first(self.network.quantizer)
+        self.average.quantizer.load_state_dict(self.network.quantizer.state_dict())
 
     def _start_audio(self) -> torch.Tensor:
         """Segments `[n, 1, samples]` of training audio, as many as start_seconds asks for."""

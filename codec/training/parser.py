@@ -7,10 +7,15 @@ import re
 import sys
 from collections.abc import Iterable
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser
+
+from codec.models.config import CodecConfig
+from codec.training.module import CodecTraining
+from codec.training.recipe import CodecSection
 
 _IN_GROUP = re.compile(r"Group '([^']+)' does not accept option '([^']+)'")
 _IN_CLASS = re.compile(r"Problem with given class_path '([^']+)':\s+Option '([^']+)' is not accepted")
@@ -23,8 +28,23 @@ _PLACE = re.compile(r'Parser key "([^"]+)":\s+(.*)')
 _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "- Expected a <class 'NoneType'>")
 
 
+register_type(CodecSection, serializer=CodecSection.plain, deserializer=CodecSection.of)
+
+
 class RecipeParser(LightningArgumentParser):
-    """Lightning's parser with short errors and exit code 2."""
+    """Lightning's parser with short errors and exit code 2, which leaves model.codec to `training.recipe`."""
+
+    def add_lightning_class_args(self, lightning_class: Any, nested_key: str, **options: Any) -> Any:
+        if lightning_class is not CodecTraining:
+            return super().add_lightning_class_args(lightning_class, nested_key, **options)
+        added = self.add_class_arguments(lightning_class, nested_key, skip={"codec"})
+        self.add_argument(
+            f"--{nested_key}.codec",
+            type=CodecSection,
+            default=CodecSection(CodecConfig()),
+            help="the codec itself, in the form of a model's JSON; its keys are options too, by their paths",
+        )
+        return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:

@@ -24,6 +24,7 @@ from codec.training.export import ExportModel
 from codec.training.finetune import read_checkpoint
 from codec.training.module import CodecTraining
 from codec.training.parser import RecipeParser
+from codec.training.recipe import gather
 
 
 class RecipeCLI(LightningCLI):
@@ -108,6 +109,11 @@ def run(arguments: Sequence[str], callbacks: Sequence[lightning.Callback] = ()) 
     if recipe and not Path(arguments[0]).is_file():
         print(f"codec: there is no recipe at {arguments[0]}.", file=sys.stderr)
         sys.exit(2)
+    try:
+        arguments = gather([*recipe, *arguments[len(recipe) :]])
+    except ConfigError as error:
+        print(f"codec: {error}", file=sys.stderr)
+        sys.exit(2)
     # Lightning suspects a mistake when a program that has a command line of its own hands it arguments.
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
     # The averaged copy of the network is meant to be in evaluation mode.
@@ -116,7 +122,7 @@ def run(arguments: Sequence[str], callbacks: Sequence[lightning.Callback] = ()) 
     # Validation figures are means over the processes before they are logged.
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
     try:
-        RecipeCLI(["fit", *recipe, *arguments[len(recipe) :]], callbacks)
+        RecipeCLI(["fit", *arguments], callbacks)
     except MisconfigurationException as error:
         raise ConfigError(f"The trainer cannot run as the recipe says: {error}") from error
     except (ValueError, TypeError) as error:

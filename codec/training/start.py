@@ -7,34 +7,54 @@ import logging
 import torch
 
 from codec.models.network import CodecNetwork
+from codec.models.seanet import SeanetDecoder, SeanetEncoder
 from codec.models.spectral import SpectralDecoder, SpectralEncoder
+from codec.training.unit_variance import scale_output, unit_variance
 
 log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def start_from_data(network: CodecNetwork, audio: torch.Tensor, seed: int = 0) -> None:
-    """Starts a fresh network from recordings.
+def start_networks(network: CodecNetwork, audio: torch.Tensor) -> None:
+    """Gives the spectral network its closed form; scales SEANet's random layers to pass the signal on.
 
     Args:
-        network: whose weights and codebooks are set in place.
+        network: whose weights are set in place.
+        audio: segments `[n, 1, samples]`, some minutes or more in all.
+    """
+    if isinstance(network.encoder, SpectralEncoder) and isinstance(network.decoder, SpectralDecoder):
+        closed_form(network.encoder, network.decoder, _whole_frames(network, audio))
+    elif isinstance(network.encoder, SeanetEncoder) and isinstance(network.decoder, SeanetDecoder):
+        some = _whole_frames(network, audio)[:64]
+        made = unit_variance(network.decoder, unit_variance(network.encoder, some))
+        scale_output(network.decoder.last, float(some.std() / made.std().clamp(min=1e-5)))
+
+
+@torch.no_grad()
+def start_codebooks(network: CodecNetwork, audio: torch.Tensor, seed: int = 0) -> None:
+    """Places the codebooks by k-means on the encoder's latents.
+
+    Args:
+        network: whose codebooks are set in place.
         audio: segments `[n, 1, samples]`; 100,000 frames or more make good codebooks.
         seed: of k-means.
     """
-    hop = network.config.hop_length
-    audio = audio[..., : audio.shape[-1] // hop * hop]
-    if isinstance(network.encoder, SpectralEncoder) and isinstance(network.decoder, SpectralDecoder):
-        closed_form(network.encoder, network.decoder, audio)
-    latents = torch.cat([network.encoder(batch)[0] for batch in audio.split(16)])
-    x = latents.transpose(1, 2).flatten(0, 1)
-    network.quantizer.start(x, torch.Generator().manual_seed(seed))
-    left = x.T[None] - network.quantizer.decode(network.quantizer.encode(x.T[None]).codes)
-    log.info(
-        "started from %d frames: %d codebooks leave %.1f dB of the latents",
-        len(x),
-        network.config.quantizer.n_codebooks,
-        10 * float(torch.log10(left.square().sum() / x.square().sum())),
+    latents = torch.cat([network.encoder(batch)[0] for batch in _whole_frames(network, audio).split(16)])
+    network.quantizer.start(latents, torch.Generator().manual_seed(seed))
+    left = torch.cat(
+        [x - network.quantizer.decode(network.quantizer.encode(x).codes) for x in latents.split(16)]
     )
+    log.info(
+        "codebooks started from %d frames: %d of them leave %.1f dB of the latents",
+        len(latents) * latents.shape[2],
+        len(network.quantizer.codebook_sizes),
+        10 * float(torch.log10(left.square().sum() / latents.square().sum())),
+    )
+
+
+def _whole_frames(network: CodecNetwork, audio: torch.Tensor) -> torch.Tensor:
+    hop = network.config.frame_length
+    return audio[..., : audio.shape[-1] // hop * hop]
 
 
 def closed_form(encoder: SpectralEncoder, decoder: SpectralDecoder, audio: torch.Tensor) -> None:

@@ -85,7 +85,7 @@ def test_frame_rate_is_exact() -> None:
         (changed(hop=320), "model has the unknown key 'hop'"),
         (changed(network={"kind": "seanet", "stride": 2}), r"model.network has the unknown key 'stride'"),
         (changed(network={"kind": "transformer"}), "model.network names the unknown kind 'transformer'"),
-        (changed(network={"width": 4}), "model.network names the unknown kind None"),
+        (changed(network={"widht": 4}), "model.network has the unknown key 'widht'"),
         (changed(network=3), "model.network names the unknown kind None"),
         (changed(network={"kind": "seanet", "ratios": 8}), "model.network.ratios must be a list"),
         (changed(network={"kind": "seanet", "ratios": [8, "5"]}), "model.network.ratios must be of type int"),

@@ -77,7 +77,7 @@ def test_the_start_leaves_no_dead_codes(lookup: EuclideanConfig | CosineConfig) 
     config = ResidualConfig(n_codebooks=3, codebook_size=64, lookup=lookup)
     quantizer = ResidualQuantizer(config, 6)
     x = vectors()
-    quantizer.start(x, torch.Generator().manual_seed(0))
+    quantizer.start(x.T[None], torch.Generator().manual_seed(0))
     codes = quantizer.encode(x.T[None]).codes[0]
     for stage, chosen in zip(quantizer.stages, codes, strict=True):
         # Of the Euclidean lookup; two projected clusters may share a direction, which angles cannot tell

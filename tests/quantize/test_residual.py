@@ -33,7 +33,7 @@ def quantizer(
 def started(lookup: EuclideanConfig | CosineConfig | None = None) -> tuple[ResidualQuantizer, torch.Tensor]:
     made = quantizer(lookup).eval()
     x = torch.randn(1000, 6)
-    made.start(x, torch.Generator().manual_seed(0))
+    made.start(x.T[None], torch.Generator().manual_seed(0))
     return made, x.T[None]
 
 
@@ -44,7 +44,7 @@ def test_every_prefix_decodes_to_the_sum_of_its_codes(lookup: EuclideanConfig | 
     assert codes.shape == (1, 4, 1000)
     total = torch.zeros_like(z)
     for n, stage in enumerate(made.stages, 1):
-        total = total + stage.vectors(codes[0, n - 1]).T  # type: ignore[operator]
+        total = total + stage.vectors(codes[0, n - 1]).T
         torch.testing.assert_close(made.decode(codes[:, :n]), total)
         assert torch.equal(made.encode(z, n).codes, codes[:, :n])
 
@@ -85,8 +85,8 @@ def test_an_item_with_n_codebooks_gets_exactly_their_sum() -> None:
     learned = [stage.codebook.clone() for stage in made._stages()]
     made.train()
     out = made(batch)
-    for stage, codebook in zip(made.stages, learned, strict=True):
-        stage.codebook.copy_(codebook)  # type: ignore[operator]
+    for stage, codebook in zip(made._stages(), learned, strict=True):
+        stage.codebook.copy_(codebook)
     prefixes = [made.decode(out.codes[:, :n]) for n in range(1, 5)]
     drawn = []
     for item in range(len(batch)):

@@ -24,12 +24,13 @@ from codec.training.schedule import OptimizerConfig
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
+QUANTIZER = ResidualConfig(n_codebooks=3, codebook_size=32)
 CODEC = CodecConfig(
     name="small",
     hop_length=80,
     latent_dim=16,
     network=SpectralConfig(width=80, encoder_blocks=1, decoder_blocks=1, expansion=1, kernel_size=3),
-    quantizer=ResidualConfig(n_codebooks=3, codebook_size=32),
+    quantizer=QUANTIZER,
 )
 LOSSES = LossConfig(windows=(512, 128), stft_windows=(512, 256))
 STFT = DiscriminatorConfig(channels=2, windows=(256, 128))

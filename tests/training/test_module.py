@@ -19,6 +19,7 @@ from tests.training.small import (
     CODEC,
     OPTIMIZER,
     PERIOD,
+    QUANTIZER,
     STFT,
     SmallData,
     fit,
@@ -115,7 +116,7 @@ class Damaged(SmallData):
 @pytest.mark.parametrize("lookup", [EuclideanConfig(), CosineConfig(dim=4)], ids=lambda lookup: lookup.kind)
 def test_a_batch_that_is_not_finite_changes_nothing_and_is_counted(lookup: Any) -> None:
     """Codes that are restarted in every step would be replaced by what is not finite."""
-    quantizer = dataclasses.replace(CODEC.quantizer, lookup=lookup, restart_below=0.9)
+    quantizer = dataclasses.replace(QUANTIZER, lookup=lookup, restart_below=0.9)
     module = training(codec=dataclasses.replace(CODEC, quantizer=quantizer), adversary=judged())
     _, log = fit(module, 3, data=Damaged({1, 2}))
     assert len(log.steps) == 5

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from codec.errors import ModelError
 from codec.models import SeanetConfig
-from tests.training.small import CODEC, PERIOD, fit, judged, training
+from tests.training.small import CODEC, PERIOD, QUANTIZER, fit, judged, training
 
 
 def saving(folder: Path) -> ModelCheckpoint:
@@ -68,7 +68,7 @@ def test_a_checkpoint_holds_the_average_and_what_it_is_of(checkpoint: Path) -> N
     [
         ({"latent_dim": 24}, "codec.latent_dim is 16 there and 24"),
         ({"network": SeanetConfig(channels=2, ratios=(8, 5, 2))}, "codec.network"),
-        ({"quantizer": dataclasses.replace(CODEC.quantizer, n_codebooks=4)}, "n_codebooks is 3 there and 4"),
+        ({"quantizer": dataclasses.replace(QUANTIZER, n_codebooks=4)}, "n_codebooks is 3 there and 4"),
     ],
 )
 def test_a_checkpoint_of_another_architecture_is_refused(

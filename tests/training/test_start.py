@@ -11,7 +11,7 @@ from codec.evaluation.metrics import si_sdr
 from codec.models import CodecConfig, SpectralConfig
 from codec.models.network import CodecNetwork
 from codec.quantize import ResidualConfig
-from codec.training.start import start_from_data
+from codec.training.start import start_codebooks, start_networks
 
 
 def small(latent_dim: int) -> CodecConfig:
@@ -33,7 +33,8 @@ def without_quantizer(network: CodecNetwork, x: torch.Tensor) -> np.ndarray:
 
 def test_the_closed_form_is_nearly_perfect_with_all_components(segments: torch.Tensor) -> None:
     network, audio = CodecNetwork(small(80)).eval(), segments
-    start_from_data(network, audio)
+    start_networks(network, audio)
+    start_codebooks(network, audio)
     assert si_sdr(audio[3, 0].numpy(), without_quantizer(network, audio[3:4])) > 30
 
 
@@ -41,8 +42,9 @@ def test_the_start_reconstructs_and_random_weights_do_not(segments: torch.Tensor
     torch.manual_seed(0)
     network, audio = CodecNetwork(small(24)).eval(), segments
     random = copy.deepcopy(network)
-    random.quantizer.start(torch.randn(2000, 24), torch.Generator().manual_seed(0))
-    start_from_data(network, audio)
+    random.quantizer.start(torch.randn(1, 24, 2000), torch.Generator().manual_seed(0))
+    start_networks(network, audio)
+    start_codebooks(network, audio)
     target = audio[3:4]
     after, before = (
         si_sdr(target[0, 0].numpy(), n.reconstruct(target, 6)[0, 0].numpy()) for n in (network, random)

@@ -17,12 +17,12 @@ import torch
 from torch import distributed
 
 from codec.training.module import CodecTraining
-from tests.training.small import CODEC, PERIOD, SmallData, fit, judged, training
+from tests.training.small import CODEC, PERIOD, QUANTIZER, SmallData, fit, judged, training
 
 
 def plain() -> CodecTraining:
     """A training in which nothing is random and every loss is a mean over the batch."""
-    quantizer = dataclasses.replace(CODEC.quantizer, dropout=0.0, restart_below=0.0)
+    quantizer = dataclasses.replace(QUANTIZER, dropout=0.0, restart_below=0.0)
     return training(codec=dataclasses.replace(CODEC, quantizer=quantizer))
 
 

@@ -1,0 +1,46 @@
+"""From the configuration of a structure to the codebooks that it is made of."""
+
+from __future__ import annotations
+
+from codec.errors import ConfigError
+from codec.quantize.config import (
+    CosineConfig,
+    EuclideanConfig,
+    GumbelConfig,
+    ResidualConfig,
+    SimConfig,
+    StochasticConfig,
+)
+from codec.quantize.cosine import CosineStage
+from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.gumbel import GumbelStage
+from codec.quantize.sim import SimStage
+from codec.quantize.stage import Stage
+from codec.quantize.stochastic import StochasticStage
+from codec.quantize.vq_vae import GradientStage
+
+
+def build_stage(config: ResidualConfig, size: int, dim: int) -> Stage:
+    """One fresh codebook of `size` entries for vectors of `dim` dimensions.
+
+    Raises:
+        ConfigError: a lookup that does not fit dim.
+    """
+    lookup, upkeep = config.lookup, config.upkeep
+    # NSVQ replaces the error of all stages together (`ResidualQuantizer`); a stage only says what its codes
+    # stand for.
+    gradient = config.gradient
+    match lookup:
+        case EuclideanConfig(learning="gradient"):
+            return GradientStage(lookup, size, dim, gradient, upkeep)
+        case EuclideanConfig():
+            return EuclideanStage(lookup, size, dim, gradient, upkeep)
+        case CosineConfig():
+            return CosineStage(lookup, size, dim, gradient, upkeep)
+        case SimConfig():
+            return SimStage(lookup, size, dim, gradient)
+        case GumbelConfig():
+            return GumbelStage(lookup, size, dim, upkeep)
+        case StochasticConfig():
+            return StochasticStage(lookup, size, dim, upkeep)
+    raise ConfigError(f"There is no lookup of kind {lookup.kind!r}.")
