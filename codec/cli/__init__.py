@@ -1,4 +1,4 @@
-"""The command line: `codec encode | decode | info | trim | models | eval | train`."""
+"""The command line: `codec encode | decode | info | trim | models | eval | listen | train`."""
 
 from __future__ import annotations
 

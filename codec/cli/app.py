@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 import codec
-from codec.cli import bench, decode, encode, eval, info, models, prepare, train, trim
+from codec.cli import (
+    bench,
+    cat,
+    cut,
+    decode,
+    encode,
+    entropy,
+    eval,
+    info,
+    listen,
+    models,
+    prepare,
+    train,
+    trim,
+)
 
 app = typer.Typer(
     name="codec",
@@ -20,11 +34,15 @@ app.command("encode")(encode.encode)
 app.command("decode")(decode.decode)
 app.command("info")(info.info)
 app.command("trim")(trim.trim)
+app.command("cut")(cut.cut)
+app.command("cat")(cat.cat)
 app.command("models")(models.models)
 app.command("eval")(eval.evaluate)
+app.command("listen")(listen.listen)
 app.command("prepare")(prepare.prepare)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.add_typer(bench.bench, name="bench")
+app.add_typer(entropy.entropy, name="entropy")
 
 
 def _version(wanted: bool) -> None:

@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
+from codec.cli import bench_loss, bench_size
 from codec.cli.report import missing_extra, report
 
 bench = typer.Typer(no_args_is_help=True, help="Measure how fast things are on this machine.")
+bench.command("loss")(bench_loss.loss)
+bench.command("size")(bench_size.size)
 
 
 @bench.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

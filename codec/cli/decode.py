@@ -37,7 +37,10 @@ def decode(
     codebooks: options.Codebooks = None,
     start: Annotated[float | None, typer.Option(min=0, help="Decode from this second on.")] = None,
     end: Annotated[float | None, typer.Option(min=0, help="Decode up to this second.")] = None,
-    conceal: Annotated[bool, typer.Option("--conceal", help="Decode around damage.")] = False,
+    conceal: Annotated[
+        bool,
+        typer.Option("--conceal", help="Decode around damage: the sound before a gap is held and fades out."),
+    ] = False,
     audio_format: Annotated[
         AudioFormat | None, typer.Option("--format", help="Of outputs without a name of their own.")
     ] = None,
@@ -69,7 +72,9 @@ def decode(
         return loader.load(name if model is None else model)
 
     def work(job: paths.Job, progress: Progress) -> Coded:
+        from codec import shipped
         from codec.files import decode_file
+        from codec.tokenfile import tables_beside
 
         return decode_file(
             model_for,
@@ -80,6 +85,7 @@ def decode(
             start=start,
             end=end,
             conceal=conceal,
+            tables=None if model is None else tables_beside(shipped.resolve(model)),
             progress=progress,
         )
 

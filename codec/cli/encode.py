@@ -36,6 +36,10 @@ def encode(
         str | None,
         typer.Option(metavar="FORMAT", help=f"What samples without a header are: {_RAW_HINT}."),
     ] = None,
+    entropy: Annotated[
+        bool,
+        typer.Option("--entropy/--no-entropy", help="Pack the codes tighter, where tables for it exist."),
+    ] = True,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
@@ -48,10 +52,13 @@ def encode(
     loader = Loader(device)
 
     def work(job: paths.Job, progress: Progress) -> Coded:
+        from codec import shipped
         from codec.files import encode_file
+        from codec.tokenfile import tables_beside
 
         found = loader.load(model)
         _check_rate(found, kbps, codebooks)
+        tables = tables_beside(shipped.resolve(model), found.weights_hash) if entropy else None
         return encode_file(
             found,
             job.source,
@@ -60,6 +67,7 @@ def encode(
             codebooks=codebooks,
             metadata=fields,
             raw=raw_format,
+            tables=tables,
             progress=progress,
         )
 
@@ -68,10 +76,9 @@ def encode(
 
 def _check_rate(model: Codec, kbps: float | None, codebooks: int | None) -> None:
     from codec.errors import ConfigError
-    from codec.tokens import codebooks_for
 
     try:
-        codebooks_for(kbps, codebooks, model.frame_rate, model.codebook_sizes)
+        model.sizes_for(kbps, codebooks)
     except ConfigError as error:
         hint = "--codebooks" if kbps is None else "--kbps"
         raise typer.BadParameter(str(error), param_hint=hint) from error

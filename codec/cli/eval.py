@@ -1,32 +1,23 @@
-"""`codec eval`: the quality of a model on recordings, by bitrate."""
+"""`codec eval`: the quality of models and of other codecs on recordings, by bitrate."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.report import missing_extra, report
-from codec.errors import OutputError
+from codec.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from codec.evaluation.report import FileResult, Interval, Row
-
-# Column headings, the metrics under them, and digits after the point.
-_SHOWN = {
-    "PESQ-WB": ("pesq_wb", 2),
-    "STOI": ("stoi", 3),
-    "SI-SDR (dB)": ("si_sdr", 1),
-    "mel distance": ("mel_distance", 3),
-}
-_TABLE_WIDTH = 120
+    from codec.evaluation.results import Health, Recording, Report
+    from codec.evaluation.systems import ModelSystem, System
 
 
 def evaluate(
@@ -34,105 +25,180 @@ def evaluate(
         list[str],
         typer.Argument(metavar="INPUT", help="Recordings, folders of them, or patterns like '*.wav'."),
     ],
-    kbps: Annotated[str, typer.Option(help="Bitrates, in kilobits per second and channel.")] = "0.5,1.5,3,6",
-    model: options.Model = None,
-    device: options.Device = "cpu",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A shipped model's name, or the path of one; repeat it to compare models."),
+    ] = None,
+    kbps: Annotated[
+        str | None,
+        typer.Option(help="Bitrates, in kilobits per second and channel; default: 0.5,1,1.5,3,6,8."),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="opus[@KBPS,...]", help="Compare with Opus; default: at 6, 8 and 12 kbps."),
+    ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME=COMMAND {in} {out}'",
+            help="Compare with any command that reads and writes a WAV; {kbps} runs it for each bitrate, and "
+            "the size of what it leaves at {file} gives the real one.",
+        ),
+    ] = None,
+    health: Annotated[
+        bool, typer.Option("--health", help="Also how well the model uses its codebooks.")
+    ] = False,
+    page: Annotated[
+        str | None,
+        typer.Option("--report", metavar="FILE.html", help="Write a page of plots, tables and players here."),
+    ] = None,
+    clips: Annotated[
+        int, typer.Option(min=0, help="Recordings to be heard on the page, the worst ones first.")
+    ] = 8,
+    as_json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")
+    ] = None,
+    as_csv: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE", help="Write a line a recording and bitrate here.")
+    ] = None,
+    journal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep figures here as they are measured, and do not measure again what it holds already: "
+            "after an interruption, the same command goes on.",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Recordings measured at once; default: the number of processors."),
     ] = None,
-    output: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write the figures of every recording here.")
-    ] = None,
+    device: options.Device = "cpu",
     force: options.Force = False,
 ) -> None:
-    """Measure PESQ-WB, STOI, SI-SDR and mel distance of decoded recordings, by bitrate."""
-    rates = _rates(kbps)
-    if output is not None and (problem := paths.check_target("-", output, force)) is not None:
-        raise problem
+    """Measure decoded recordings by bitrate: PESQ, ViSQOL, STOI, SI-SDR, distances of spectra and pitch."""
+    rates = None if kbps is None else _rates(kbps, "--kbps")
+    for target in (as_json, as_csv, page):
+        _check_target(target, force)
     try:
-        from codec.evaluation.report import score_files, summarize
+        from codec.evaluation import clips as clip_maker
+        from codec.evaluation import export
+        from codec.evaluation.systems import check_names, model_systems
     except ImportError as error:
         if (error.name or "").startswith("codec"):
             raise
         raise missing_extra("eval", error) from error
 
+    models = model_systems(model or [None], rates, device)
+    systems: list[System] = [*models, *_peers(against or [], peer or [], rates)]
+    check_names(systems)
     found = paths.find(inputs, paths.AUDIO_SUFFIXES)
     for item in found:
         if item.error is not None:
             report(item.error, item.path)
-    names = [item.path for item in found if item.error is None]
-    results: list[FileResult] = []
-    with progress_bar(len(names)) as bar:
-        for result in score_files(names, rates, model=model, device=device, jobs=jobs or os.cpu_count() or 1):
-            results.append(result)
-            bar.follow(len(results), result.file)
-            if result.error:
-                with bar.paused():
-                    report(result.error, result.file)
-    rows = summarize(results)
-    if rows:
-        _print(rows)
-    if output is not None:
-        _write(output, results, rows)
-    if not rows or any(item.error for item in found) or any(item.error for item in results):
+    names = list(dict.fromkeys(item.path for item in found if item.error is None))
+    recordings, checked = _measure(
+        names, systems, models if health else [], jobs or os.cpu_count() or 1, journal
+    )
+    whole = _whole(recordings, checked, models)
+    _tell(whole)
+    if as_json is not None:
+        export.write_json(as_json, whole)
+    if as_csv is not None:
+        export.write_csv(as_csv, whole)
+    if page is not None:
+        from codec.evaluation.page import render
+
+        export.write_text(page, render(whole, list(clip_maker.clips(recordings, systems, clips))))
+    failed = any(item.error or any(m.failed for m in item.measurements) for item in recordings)
+    if not whole.rows or failed or any(item.error for item in found):
         raise typer.Exit(1)
 
 
-def _rates(text: str) -> list[float]:
+def _measure(
+    names: Sequence[str],
+    systems: Sequence[System],
+    probed: Sequence[ModelSystem],
+    jobs: int,
+    journal: str | None,
+) -> tuple[list[Recording], list[Health]]:
+    """The recordings in the order of their names, and the health of the probed models."""
+    from codec.evaluation.engine import evaluate
+    from codec.evaluation.health import HealthCheck
+    from codec.evaluation.journal import Journal
+
+    checks = {item.name: HealthCheck(item.name, item.load().codebook_sizes) for item in probed}
+    recordings: dict[int, Recording] = {}
+    with ExitStack() as stack:
+        kept = None if journal is None else stack.enter_context(Journal(journal))
+        bar = stack.enter_context(progress_bar(len(names)))
+        for number, outcome in evaluate(names, systems, probed=probed, jobs=jobs, journal=kept):
+            recordings[number] = outcome.recording
+            bar.follow(len(recordings), outcome.recording.file)
+            for probe in outcome.probes:
+                checks[probe.system].add(probe)
+            if outcome.recording.error:
+                with bar.paused():
+                    report(outcome.recording.error, outcome.recording.file)
+    return [recordings[number] for number in sorted(recordings)], [
+        check.health() for check in checks.values()
+    ]
+
+
+def _whole(
+    recordings: Sequence[Recording], checked: Sequence[Health], models: Sequence[ModelSystem]
+) -> Report:
+    from codec.evaluation.results import Report
+    from codec.evaluation.summary import summarize
+
+    counted = f"{len(recordings)} recording{'s' if len(recordings) != 1 else ''}"
+    title = f"{', '.join(item.name for item in models)} on {counted}"
+    return Report(title, summarize(recordings), tuple(recordings), tuple(checked))
+
+
+def _tell(whole: Report) -> None:
+    from codec.cli import eval_tables
+
+    if whole.rows:
+        eval_tables.print_rows(whole.rows)
+    for health in whole.health:
+        eval_tables.print_health(health)
+    for recording in whole.recordings:
+        for line in eval_tables.without_value(recording):
+            report(line, recording.file)
+
+
+def _peers(against: Sequence[str], commands: Sequence[str], rates: Sequence[float] | None) -> list[System]:
+    from codec.evaluation.opus import opus_system
+    from codec.evaluation.peers import peer_system
+    from codec.evaluation.systems import DEFAULT_KBPS
+
+    peers: list[System] = []
+    for text in against:
+        name, at, own = text.partition("@")
+        if name != "opus":
+            raise ConfigError(f"{name!r} is not built in, and only opus is: use --peer for other codecs.")
+        peers.append(opus_system(_rates(own, "--against") if at else ()))
+    return peers + [peer_system(text, rates or DEFAULT_KBPS) for text in commands]
+
+
+def _rates(text: str, option: str) -> list[float]:
     try:
         rates = sorted({float(part) for part in text.split(",")})
     except ValueError:
         rates = []
     if not rates or not all(math.isfinite(rate) for rate in rates):
-        raise typer.BadParameter(f"{text!r} is not a list of numbers like 0.5,3,6", param_hint="--kbps")
+        raise typer.BadParameter(f"{text!r} is not a list of numbers like 0.5,3,6", param_hint=option)
     return rates
 
 
-def _print(rows: Sequence[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        box=None, title="means over recordings, with 95 % bootstrap intervals", title_justify="left"
-    )
-    for heading in ("kbps", "in file", "recordings", *_SHOWN):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        figures = [_figure(row.metrics[name], digits) for name, digits in _SHOWN.values()]
-        table.add_row(f"{row.kbps:g}", f"{row.file_kbps:.2f}", str(row.recordings), *figures)
-    # A terminal that is too narrow shall wrap lines, but no figure shall be left out.
-    console = Console(width=max(Console().width, _TABLE_WIDTH))
-    console.print(table)
-    missing = [f"{shown} {most}" for shown, (name, _) in _SHOWN.items() if (most := _missing(rows, name))]
-    if missing:
-        console.print(f"recordings that have no value: {', '.join(missing)}")
-
-
-def _missing(rows: Sequence[Row], metric: str) -> int:
-    return max(row.metrics[metric].missing for row in rows)
-
-
-def _figure(value: Interval, digits: int) -> str:
-    return f"{value.mean:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
-
-
-def _write(path: str, results: Sequence[FileResult], rows: Sequence[Row]) -> None:
-    from codec.tokenfile.output import output
-
-    whole = {"means": [asdict(row) for row in rows], "recordings": [asdict(item) for item in results]}
-    text = json.dumps(_without_nan(whole), indent=1) + "\n"
-    try:
-        with output(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {(error.strerror or '').lower()}") from error
-
-
-def _without_nan(value: Any) -> Any:
-    """Plain data with null in the place of NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _check_target(target: str | None, force: bool) -> None:
+    """Says before hours of measuring what would go wrong after them."""
+    if target is None:
+        return
+    problem = paths.check_target("-", target, force)
+    if problem is not None:
+        raise problem
+    folder = os.path.dirname(os.path.realpath(target))
+    if not os.path.isdir(folder):
+        raise OutputError(f"{target} cannot be written: the folder {folder} does not exist.")

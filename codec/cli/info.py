@@ -72,6 +72,7 @@ def describe(name: str) -> dict[str, Any]:
         "bytes": size,
         "kbps_of_file": 8 * size / seconds / 1000 if seconds else None,
         "entropy_coding": header.entropy,
+        "entropy_tables": header.tables or None,
         "skip": header.skip,
         "metadata": dict(header.metadata),
     }
@@ -96,7 +97,7 @@ def _text(facts: dict[str, Any]) -> str:
         "codebooks": f"{facts['codebooks']}, {facts['frames']:,} frames at {facts['frame_rate']:g} frames/s",
         "bitrate": f"{facts['kbps']:g} kbps per channel, {facts['kbps_all_channels']:g} kbps in all",
         "file": f"{facts['bytes']:,} bytes in {facts['pages']:,} page(s){actual}",
-        "entropy coder": "none" if facts["entropy_coding"] == 0 else str(facts["entropy_coding"]),
+        "entropy coder": "none" if facts["entropy_tables"] is None else f"tables {facts['entropy_tables']}",
     }
     if not facts["finished"]:
         rows["state"] = "no end record: still being written, or the writer was stopped"
