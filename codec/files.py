@@ -17,19 +17,24 @@ import numpy as np
 
 from codec.audio import AudioReader, AudioWriter, RawFormat
 from codec.errors import OutputError, TokenFileError
-from codec.tokenfile import Header, PageReader, PageWriter, header_of, read, read_header
+from codec.tokenfile import Header, PageReader, PageWriter, header_of, read_header
 from codec.tokenfile.output import output
+from codec.tokenfile.reader import read_with_losses
 from codec.tokenfile.source import is_seekable, opened
 from codec.tokens import Codes, Tokens, codebooks_for
 
 if TYPE_CHECKING:
     from codec.codec import Codec
+    from codec.tokenfile import Tables
 
 # Who listens at the end of a pipe hears each page when it is whole.
 PIPE_PAGE_SECONDS = Fraction(1, 2)
 _BLOCK_SECONDS = 5
 _MAX_BLOCK = 1 << 18
 _BLOCK_FRAMES = 256
+
+Packet = tuple[Codes | None, int]
+"""Codes (None where they are lost), and how many frames they are."""
 
 Progress = Callable[[float, float | None], None]
 """Called with the seconds done so far, and the seconds in all where they are known."""
@@ -63,6 +68,7 @@ def encode_file(
     codebooks: int | None = None,
     metadata: Mapping[str, str] | None = None,
     raw: RawFormat | None = None,
+    tables: Tables | None = None,
     progress: Progress = no_progress,
 ) -> Coded:
     """Encodes a recording into a token file; "-" means standard input or output.
@@ -74,6 +80,7 @@ def encode_file(
         kbps, codebooks: as in `Codec.encode`.
         metadata: kept in the token file.
         raw: what the samples of a source without a header are.
+        tables: of the entropy coding (`codec.tokenfile.tables_of`); None packs the codes plainly.
 
     Raises:
         AudioError: the source cannot be used. OutputError: the target cannot be written.
@@ -87,11 +94,11 @@ def encode_file(
         header = header_of(
             Tokens(
                 codes=np.zeros((reader.channels, stream.n_codebooks, 0), np.uint16),
-                codebook_sizes=model.codebook_sizes[: stream.n_codebooks],
+                codebook_sizes=stream.codebook_sizes,
                 frame_rate=model.frame_rate,
                 sample_rate=rate,
-                # A pipe that breaks can still be decoded as far as it got if it has promised nothing.
-                n_samples=None if piped else reader.n_samples,
+                # A stream that breaks can still be decoded as far as it got if it has promised nothing.
+                n_samples=None if piped or str(target) == "-" else reader.n_samples,
                 model=model.name,
                 weights_hash=model.weights_hash,
                 metadata=dict(metadata or {}),
@@ -104,7 +111,7 @@ def encode_file(
             block = max(1, int(PIPE_PAGE_SECONDS * rate / 2))
         total = None if reader.n_samples is None else reader.n_samples / rate
         with _token_output(target) as file:
-            writer = PageWriter(file, header)
+            writer = PageWriter(file, header, tables)
             for samples in reader.blocks(block):
                 writer.push(stream.push(samples))
                 progress(stream.n_samples / rate, total)
@@ -123,6 +130,7 @@ def decode_file(
     start: float | None = None,
     end: float | None = None,
     conceal: bool = False,
+    tables: Tables | None = None,
     progress: Progress = no_progress,
 ) -> Coded:
     """Decodes a token file into a recording; "-" means standard input or output (a WAV).
@@ -135,6 +143,7 @@ def decode_file(
         kbps, codebooks: decode a lower bitrate than the file holds.
         start, end: seconds; decode this stretch alone.
         conceal: decode around damage instead of raising.
+        tables: of the entropy coding, where they are not shipped ones.
 
     Raises:
         TokenFileError: the source is damaged or cut off. ModelError: another model made it.
@@ -143,11 +152,11 @@ def decode_file(
     with _token_input(source) as file:
         if start is None and end is None:
             n_samples = _known_length(file)
-            reader = PageReader(file, conceal=conceal)
-            header, pages = replace(reader.header, n_samples=n_samples), _page_codes(reader, conceal)
+            reader = PageReader(file, conceal=conceal, tables=tables)
+            header, packets = replace(reader.header, n_samples=n_samples), _all_packets(reader, conceal)
         else:
-            tokens = read(file, start=start, end=end, conceal=conceal)
-            reader, header, pages = None, header_of(tokens), iter([tokens.codes])
+            tokens, lost = read_with_losses(file, start=start, end=end, conceal=conceal, tables=tables)
+            reader, header, packets = None, header_of(tokens), _some_packets(tokens.codes, lost)
         keep = codebooks_for(kbps, codebooks, header.frame_rate, header.codebook_sizes)
         model = model_for(header.model, header.weights_hash)
         model.check_tokens(header.model, header.weights_hash, header.codebook_sizes, header.frame_rate)
@@ -156,7 +165,7 @@ def decode_file(
         held = _HeldBack(model, header)
         total = None if header.n_samples is None else header.n_samples / rate
         with AudioWriter(target, rate, header.channels) as writer:
-            for audio in _decoded(model, header, pages, keep):
+            for audio in _decoded(model, header, packets, keep):
                 ready = held.push(audio)
                 writer.write(ready)
                 written += ready.shape[1]
@@ -197,24 +206,37 @@ class _HeldBack:
         return self._held if n_samples is None else self._held[:, : max(0, n_samples)]
 
 
-def _decoded(model: Codec, header: Header, pages: Iterable[Codes], keep: int) -> Iterator[np.ndarray]:
-    """The audio of the first `keep` codebooks of pages, in pieces float32 `[channels, samples]`."""
+def _decoded(model: Codec, header: Header, packets: Iterable[Packet], keep: int) -> Iterator[np.ndarray]:
+    """The audio of the first `keep` codebooks of packets, in pieces float32 `[channels, samples]`."""
     decoder = model.stream_decoder(
         sample_rate=header.sample_rate,
         channels=header.channels,
         skip=header.skip,
         n_samples=header.n_samples,
+        codebook_sizes=header.codebook_sizes[:keep],
     )
-    for codes in pages:
-        for first in range(0, codes.shape[2], _BLOCK_FRAMES):
-            yield decoder.push(codes[:, :keep, first : first + _BLOCK_FRAMES])
+    for codes, frames in packets:
+        for first in range(0, frames, _BLOCK_FRAMES):
+            last = min(first + _BLOCK_FRAMES, frames)
+            some = None if codes is None else codes[:, :keep, first:last]
+            yield decoder.push(some, frames=last - first)
     yield decoder.flush()
 
 
-def _page_codes(reader: PageReader, conceal: bool) -> Iterator[Codes]:
-    yield from reader
+def _all_packets(reader: PageReader, conceal: bool) -> Iterator[Packet]:
+    yield from reader.packets()
     if not conceal:
         reader.require_end()
+
+
+def _some_packets(codes: Codes, lost: Iterable[tuple[int, int]]) -> Iterator[Packet]:
+    """Runs of frames that are there, and of those that are lost."""
+    at = 0
+    for first, last in lost:
+        yield codes[:, :, at:first], first - at
+        yield None, last - first
+        at = last
+    yield codes[:, :, at:], codes.shape[2] - at
 
 
 def _known_length(file: BinaryIO) -> int | None:

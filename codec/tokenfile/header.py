@@ -18,9 +18,11 @@ from codec.tokens import Codes, Tokens, check_fields, check_int, plain_fields
 MAGIC = b"\x89cdc"
 VERSION = 1
 PLAIN_PACKING = 0
+RANGE_CODING = 1
 MAX_PAGE_FRAMES = 1 << 16
 MAX_BODY_BYTES = 1 << 17
 HASH_BYTES = 8
+TABLES_BYTES = 4
 
 # Bits of the header's flags byte; bits 0 to 2 are channels - 1.
 _HAS_HASH, _HAS_SKIP, _HAS_METADATA = 1 << 3, 1 << 4, 1 << 5
@@ -36,7 +38,8 @@ _FRAMES_OF_MANY_BITS, _FRAMES_OF_FEW_BITS = 256, 1024
 class Header:
     """What a token file says of its recording; the fields are those of Tokens, and two of the file's own.
 
-    n_samples: None while it is unknown (a stream). entropy: id of the entropy coding, 0 = plain bit packing.
+    n_samples: None while it is unknown (a stream). entropy: id of the entropy coding, 0 = plain bit packing,
+    1 = range coding with the tables that `tables` names by 8 hex digits ("" with plain packing).
     page_frames: frames of every page but the last, which has 1 to page_frames.
     Raises ConfigError when a field is out of its range.
     """
@@ -53,12 +56,19 @@ class Header:
     page_frames: int = _FRAMES_OF_MANY_BITS
     skip: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tables: str = ""
 
     def __post_init__(self) -> None:
-        shared = {item.name for item in fields(self)} - {"version", "entropy", "page_frames"}
+        shared = {item.name for item in fields(self)} - {"version", "entropy", "page_frames", "tables"}
         check_fields(**{name: getattr(self, name) for name in shared})
         check_int("entropy", self.entropy, 0, 15)
         check_int("page_frames", self.page_frames, 1, MAX_PAGE_FRAMES)
+        digits = 2 * TABLES_BYTES if self.entropy else 0
+        if len(self.tables) != digits or not set(self.tables) <= set("0123456789abcdef"):
+            raise ConfigError(
+                f"tables must be {digits} lower-case hex digits with entropy coding {self.entropy}, "
+                f"not {self.tables[:40]!r}"
+            )
         for name, value in plain_fields(self).items():
             object.__setattr__(self, name, value)
 
@@ -173,6 +183,7 @@ def _body(header: Header) -> bytes:
         varint(0 if header.n_samples is None else header.n_samples + 1),
         _text_bytes(header.model),
         bytes.fromhex(header.weights_hash),
+        bytes.fromhex(header.tables),
     ]
     if header.skip:
         parts.append(varint(header.skip))
@@ -195,10 +206,13 @@ def _parse(source: Source, length: int) -> Header:
     page_frames, at = read_varint(source, at, MAX_PAGE_FRAMES)
     samples, at = read_varint(source, at, limits.MAX_SAMPLES + 1)
     model, at = _parse_text(source, at, limits.MAX_MODEL_BYTES)
-    weights_hash, skip, metadata = "", 0, {}
+    weights_hash, tables, skip, metadata = "", "", 0, {}
     if flags & _HAS_HASH:
         weights_hash = source.slice(at, at + HASH_BYTES).hex()
         at += HASH_BYTES
+    if coding >> 4 != PLAIN_PACKING:
+        tables = source.slice(at, at + TABLES_BYTES).hex()
+        at += TABLES_BYTES
     if flags & _HAS_SKIP:
         skip, at = read_varint(source, at, limits.MAX_SAMPLES)
     if flags & _HAS_METADATA:
@@ -221,6 +235,7 @@ def _parse(source: Source, length: int) -> Header:
         page_frames=page_frames,
         skip=skip,
         metadata=metadata,
+        tables=tables,
     )
 
 

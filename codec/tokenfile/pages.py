@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from codec.tokenfile.checksum import CRC_BYTES, seal_holds, sealed
-from codec.tokenfile.header import Header
+from codec.tokenfile.header import PLAIN_PACKING, Header
 from codec.tokenfile.packing import pack, unpack
 from codec.tokenfile.source import Damaged, Source
 from codec.tokenfile.varint import read_varint, varint
 from codec.tokens import Codes
+
+if TYPE_CHECKING:
+    from codec.tokenfile.entropy.tables import Tables
 
 # Any two markers of this format differ in both bytes, so one flipped byte never makes one of another.
 PAGE_MARKER = b"\xd3\x9c"
@@ -25,9 +30,18 @@ class Page:
     frames: int
     layers: tuple[bytes, ...]
 
-    def codes(self, header: Header) -> Codes:
-        """uint16 [channels, codebooks, frames]; raises Damaged when a code is not in its codebook."""
-        return unpack(b"".join(self.layers), header.codebook_sizes, header.channels, self.frames)
+    def codes(self, header: Header, tables: Tables | None = None) -> Codes:
+        """uint16 [channels, codebooks, frames]; raises Damaged when a code is not in its codebook.
+
+        tables: of the entropy coding, None for those that ship with the package. Raises TokenFileError when
+        the page needs tables that are not there.
+        """
+        plain = header.layer_bytes(self.frames)
+        if [len(layer) for layer in self.layers] == plain:
+            return unpack(b"".join(self.layers), header.codebook_sizes, header.channels, self.frames)
+        from codec.tokenfile.entropy.layers import decode_layers
+
+        return decode_layers(self.layers, self.frames, header, tables)
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class PageHead:
 
     number: int
     frames: int
-    layer_lengths: list[int]
+    layer_lengths: Sequence[int]
     payload_start: int
 
     @property
@@ -49,17 +63,30 @@ class PageHead:
         return self.payload_end + CRC_BYTES
 
 
-def pack_page(number: int, codes: Codes, header: Header) -> bytes:
-    """codes [channels, codebooks, frames] as page `number` of a file."""
-    return page_bytes(Page(number, codes.shape[2], tuple(pack(codes, header.codebook_sizes))))
+def pack_page(number: int, codes: Codes, header: Header, tables: Tables | None = None) -> bytes:
+    """codes [channels, codebooks, frames] as page `number` of a file, entropy coded if the header says so.
+
+    tables: None for those that ship with the package. Raises TokenFileError when they are not there.
+    """
+    layers = pack(codes, header.codebook_sizes)
+    if header.entropy != PLAIN_PACKING:
+        from codec.tokenfile.entropy.layers import encode_layers
+
+        layers = encode_layers(codes, layers, header, tables)
+    return page_bytes(Page(number, codes.shape[2], tuple(layers)), header)
 
 
-def page_bytes(page: Page) -> bytes:
-    """The page as it stands in a file."""
+def page_bytes(page: Page, header: Header) -> bytes:
+    """The page as it stands in a file with this header."""
+    plain = header.layer_bytes(page.frames)
     lengths = [len(layer) for layer in page.layers]
-    listed = len(set(lengths)) > 1
-    head = [PAGE_MARKER, varint(page.number), varint(page.frames << 1 | listed)]
-    head += [varint(length) for length in (lengths if listed else lengths[:1])]
+    if header.entropy == PLAIN_PACKING:
+        listed = len(set(lengths)) > 1
+        numbers = lengths if listed else lengths[:1]
+    else:
+        listed = lengths != plain
+        numbers = [most - length for most, length in zip(plain, lengths, strict=True)] if listed else []
+    head = [PAGE_MARKER, varint(page.number), varint(page.frames << 1 | listed), *map(varint, numbers)]
     return sealed(b"".join([*head, *page.layers]))
 
 
@@ -79,14 +106,8 @@ def read_page_head(source: Source, at: int, header: Header, lowest: int, highest
     frames, listed = coded_frames >> 1, coded_frames & 1
     if frames == 0:
         raise Damaged
-    # Plain packing leaves no choice for the lengths: reading them is a check.
-    lengths = header.layer_bytes(frames)
-    if listed != (len(set(lengths)) > 1):
-        raise Damaged
-    for expected in lengths if listed else lengths[:1]:
-        length, at = read_varint(source, at, expected)
-        if length != expected:
-            raise Damaged
+    read_lengths = _read_plain_lengths if header.entropy == PLAIN_PACKING else _read_coded_lengths
+    lengths, at = read_lengths(source, at, header, frames, bool(listed))
     return PageHead(number, frames, lengths, at - start)
 
 
@@ -100,3 +121,38 @@ def read_page(source: Source, at: int, head: PageHead) -> Page:
         layers.append(whole[start : start + length])
         start += length
     return Page(head.number, head.frames, tuple(layers))
+
+
+def least_bytes(header: Header, frames: int) -> int:
+    """Bytes that an entropy coded layer has at least, so that a small file is never long to decode."""
+    return -(-header.channels * frames // 8)
+
+
+def _read_plain_lengths(
+    source: Source, at: int, header: Header, frames: int, listed: bool
+) -> tuple[Sequence[int], int]:
+    """Plain packing leaves no choice for the lengths: reading them is a check."""
+    lengths = header.layer_bytes(frames)
+    if listed != (len(set(lengths)) > 1):
+        raise Damaged
+    for expected in lengths if listed else lengths[:1]:
+        length, at = read_varint(source, at, expected)
+        if length != expected:
+            raise Damaged
+    return lengths, at
+
+
+def _read_coded_lengths(
+    source: Source, at: int, header: Header, frames: int, listed: bool
+) -> tuple[Sequence[int], int]:
+    """Entropy coding lists how many bytes each layer saves; a layer that saves none is packed plainly."""
+    plain = header.layer_bytes(frames)
+    if not listed:
+        return plain, at
+    lengths, least = [], least_bytes(header, frames)
+    for most in plain:
+        saved, at = read_varint(source, at, max(0, most - least))
+        lengths.append(most - saved)
+    if lengths == plain:
+        raise Damaged
+    return lengths, at

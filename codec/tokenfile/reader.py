@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -13,11 +12,15 @@ from codec.errors import TokenFileError
 from codec.tokenfile.header import Header, take_header
 from codec.tokenfile.scan import Lost, Scanner
 from codec.tokenfile.seek import end_of, header_at, read_stretch
-from codec.tokenfile.source import Damaged, Source, is_seekable, opened
-from codec.tokenfile.span import cut
+from codec.tokenfile.source import Damaged, PathOrFile, Source, is_seekable, opened
+from codec.tokenfile.span import cut, span_of_tokens
 from codec.tokens import Codes, Tokens
 
-PathOrFile = str | os.PathLike[str] | BinaryIO
+if TYPE_CHECKING:
+    from codec.tokenfile.entropy.tables import Tables
+
+Range = tuple[int, int]
+"""Frames, from the first to the one after the last."""
 
 
 class PageReader:
@@ -25,12 +28,15 @@ class PageReader:
 
     Iterating gives uint16 [channels, codebooks, frames]. It ends after the end record without reading what
     may follow, or at the end of the stream when the file's header leaves its length open.
-    conceal: zeros for frames that are lost, instead of an error, so that the timing stays exact.
+    conceal: zeros for frames that are lost (`packets` gives None), instead of an error, so that the timing
+        stays exact.
+    tables: of the entropy coding, where they are not shipped ones (`tokenfile.load_tables`).
     Raises TokenFileError: a damaged header at once, a damaged or missing page when it is reached.
     """
 
-    def __init__(self, file: BinaryIO, *, conceal: bool = False) -> None:
+    def __init__(self, file: BinaryIO, *, conceal: bool = False, tables: Tables | None = None) -> None:
         self._scanner = Scanner(file, conceal)
+        self._tables = tables
 
     @property
     def header(self) -> Header:
@@ -42,20 +48,29 @@ class PageReader:
         return self._scanner.n_samples
 
     @property
-    def damaged(self) -> list[tuple[int, int]]:
+    def damaged(self) -> list[Range]:
         """The ranges of frames (first, end) that had to be concealed so far."""
         return self._scanner.damaged
 
     def __iter__(self) -> Iterator[Codes]:
         header = self.header
+        for codes, frames in self.packets():
+            lost = (header.channels, header.codebooks, frames)
+            yield np.zeros(lost, dtype=np.uint16) if codes is None else codes
+
+    def packets(self) -> Iterator[tuple[Codes | None, int]]:
+        """The codes of each page and how many frames it has; None for codes that are lost (conceal=True).
+
+        `stream_decoder.push(codes, frames=frames)` makes sound of both.
+        """
         for item in self._scanner:
             if not isinstance(item, Lost):
                 try:
-                    yield item.codes(header)
+                    yield item.codes(self.header, self._tables), item.frames
                     continue
                 except Damaged:
                     item = self._scanner.lost_page(item)
-            yield np.zeros((header.channels, header.codebooks, item.frames), dtype=np.uint16)
+            yield None, item.frames
 
     def require_end(self) -> None:
         """Raise TokenFileError when anything follows the end record."""
@@ -64,33 +79,52 @@ class PageReader:
 
 
 def read(
-    file: PathOrFile, *, start: float | None = None, end: float | None = None, conceal: bool = False
+    file: PathOrFile,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    conceal: bool = False,
+    tables: Tables | None = None,
 ) -> Tokens:
     """The tokens in a .cdc file (a path or a binary file object, which may be a pipe).
 
     start, end: seconds; only the pages needed for this stretch are read, and with frames before and after it,
         so that the tokens decode to exactly its samples: from round(start * sample_rate) on.
     conceal: zeros in the place of damaged pages, and of a file that is cut off what is whole (its n_samples
-        is then None), instead of an error.
+        is then None), instead of an error. To hear such a file, decode `PageReader.packets`, or use
+        `codec decode --conceal`: code 0 is a sound like any other.
+    tables: of the entropy coding, where they are not shipped ones (`tokenfile.load_tables`).
     Raises TokenFileError when the file is not one, is damaged or is cut off, ConfigError when the stretch is
     not inside of the recording.
     """
+    return read_with_losses(file, start=start, end=end, conceal=conceal, tables=tables)[0]
+
+
+def read_with_losses(
+    file: PathOrFile,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    conceal: bool = False,
+    tables: Tables | None = None,
+) -> tuple[Tokens, list[Range]]:
+    """As `read`, and the ranges of the tokens' frames that are zeros because they were lost."""
     with opened(file) as stream:
         if start is None and end is None:
-            return _read_all(stream, conceal)
+            return _read_all(stream, conceal, tables)
         if not is_seekable(stream):
-            return cut(_read_all(stream, conceal), start, end)
+            return _cut(*_read_all(stream, conceal, tables), start, end)
         try:
             begin = stream.tell()
             try:
-                return read_stretch(stream, start, end)
+                return read_stretch(stream, start, end, tables), []
             except TokenFileError:
                 if not conceal:
                     raise
             stream.seek(begin)
         except OSError as error:
             raise TokenFileError(f"the token file cannot be read: {error.strerror or error}") from None
-        return cut(_read_all(stream, conceal), start, end)
+        return _cut(*_read_all(stream, conceal, tables), start, end)
 
 
 def read_header(file: PathOrFile) -> Header:
@@ -111,10 +145,19 @@ def read_header(file: PathOrFile) -> Header:
         return header if end is None else replace(header, n_samples=end.n_samples)
 
 
-def _read_all(stream: BinaryIO, conceal: bool) -> Tokens:
-    reader = PageReader(stream, conceal=conceal)
+def _read_all(stream: BinaryIO, conceal: bool, tables: Tables | None) -> tuple[Tokens, list[Range]]:
+    reader = PageReader(stream, conceal=conceal, tables=tables)
     header = reader.header
     pages = [np.zeros((header.channels, header.codebooks, 0), dtype=np.uint16), *reader]
     if not conceal:
         reader.require_end()
-    return header.tokens(np.concatenate(pages, axis=2), reader.n_samples)
+    return header.tokens(np.concatenate(pages, axis=2), reader.n_samples), reader.damaged
+
+
+def _cut(
+    tokens: Tokens, lost: list[Range], start: float | None, end: float | None
+) -> tuple[Tokens, list[Range]]:
+    first = span_of_tokens(tokens, start, end).first
+    part = cut(tokens, start, end)
+    inside = [(max(0, a - first), min(b - first, part.frames)) for a, b in lost]
+    return part, [(a, b) for a, b in inside if a < b]

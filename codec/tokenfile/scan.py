@@ -18,7 +18,7 @@ from codec.tokenfile.ending import (
     read_end,
     read_index,
 )
-from codec.tokenfile.header import PLAIN_PACKING, VERSION, Header, take_header
+from codec.tokenfile.header import PLAIN_PACKING, RANGE_CODING, VERSION, Header, take_header
 from codec.tokenfile.pages import MAX_PAGES, PAGE_MARKER, Page, read_page, read_page_head
 from codec.tokenfile.source import Damaged, Ended, Source
 from codec.tokens import samples_in
@@ -26,14 +26,16 @@ from codec.tokens import samples_in
 _ANY_MARKER = re.compile(b"|".join(re.escape(marker) for marker in (PAGE_MARKER, INDEX_MARKER, END_MARKER)))
 _SEARCH_STEP = 1 << 16
 # A page number that lies must not make a short file into an endless one: codes filled in for lost pages.
-_MAX_LOST_CODES = 1 << 26
+_MAX_LOST_CODES = 1 << 24
+# Millions of lost pages of one frame shall not take minutes.
+_LOST_AT_ONCE = 1 << 12
 # A crafted file could make every byte look like the start of a page; checking them all must end in good time.
 _MAX_SEARCHED_BYTES = 1 << 27
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Frames that the file should hold but does not, at most one page of them."""
+    """Frames that the file should hold but does not: at most a page of them, or `_LOST_AT_ONCE`."""
 
     frames: int
 
@@ -163,7 +165,7 @@ class Scanner:
             raise TokenFileError("the token file is too damaged: more of it is lost than can be filled in")
         self.damaged.append((self._frames, self._frames + frames))
         while frames:
-            some = min(frames, self.header.page_frames)
+            some = min(frames, max(self.header.page_frames, _LOST_AT_ONCE))
             self._frames += some
             frames -= some
             yield Lost(some)
@@ -194,7 +196,7 @@ class Scanner:
 
 def require_known_entropy(header: Header) -> None:
     """Raise TokenFileError when the codes are packed in a way that this version cannot read."""
-    if header.entropy != PLAIN_PACKING:
+    if header.entropy not in (PLAIN_PACKING, RANGE_CODING):
         raise TokenFileError(
             f"this .cdc file (format version {VERSION}) uses entropy coding {header.entropy}; "
             "reading it needs a newer codec"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from codec.errors import TokenFileError
 from codec.tokenfile.ending import END_MARKER, INDEX_MARKER, TAIL_BYTES, End, find_end, pages_of, read_index
 from codec.tokenfile.header import Header, take_header
-from codec.tokenfile.pages import MARKER_BYTES, MAX_PAGES, read_page, read_page_head
+from codec.tokenfile.pages import MARKER_BYTES, MAX_PAGES, Page, read_page, read_page_head
 from codec.tokenfile.scan import is_cut_off, page_is_damaged, require_known_entropy
 from codec.tokenfile.source import Damaged, Ended, Source
-from codec.tokenfile.span import span_of
-from codec.tokens import Tokens
+from codec.tokenfile.span import Span, span_of
+from codec.tokens import Codes, Tokens
+
+if TYPE_CHECKING:
+    from codec.tokenfile.entropy.tables import Tables
 
 
 class Layout:
@@ -34,17 +37,44 @@ class Layout:
             raise TokenFileError(is_cut_off(self.header, self._walk()))
         self.frames = self._walk_or_index()
 
-    def read(self, number: int) -> np.ndarray:
-        """The codes of one page, uint16 [channels, codebooks, frames]; raises TokenFileError."""
+    @property
+    def n_samples(self) -> int | None:
+        """Samples per channel of the recording, as the header or else the end record says."""
+        return self.header.n_samples if self.end is None else self.end.n_samples
+
+    def span(self, start: float | None, end: float | None) -> Span:
+        """The frames that hold start to end (seconds); raises ConfigError."""
+        return span_of(
+            frames=self.frames,
+            n_samples=self.n_samples,
+            skip=self.header.skip,
+            sample_rate=self.header.sample_rate,
+            frame_rate=self.header.frame_rate,
+            start=start,
+            end=end,
+        )
+
+    def page(self, number: int) -> Page:
+        """A page, its codes still packed; raises TokenFileError."""
         source = self._source_at(self.offsets[number])
         try:
             head = read_page_head(source, 0, self.header, lowest=number, highest=number)
             expected = min(self.header.page_frames, self.frames - number * self.header.page_frames)
             if head.frames != expected:
                 raise Damaged
-            return read_page(source, 0, head).codes(self.header)
+            return read_page(source, 0, head)
         except (Damaged, Ended):
             raise TokenFileError(page_is_damaged(self.header, number)) from None
+
+    def codes(self, page: Page, tables: Tables | None = None) -> Codes:
+        """The codes of a page, uint16 [channels, codebooks, frames]; raises TokenFileError.
+
+        tables: of the entropy coding, None for shipped ones.
+        """
+        try:
+            return page.codes(self.header, tables)
+        except Damaged:
+            raise TokenFileError(page_is_damaged(self.header, page.number)) from None
 
     def _walk_or_index(self) -> int:
         if self.end is None:
@@ -127,24 +157,19 @@ def end_of(file: BinaryIO, header: Header, first_page: int) -> tuple[End | None,
     return end, size - length
 
 
-def read_stretch(file: BinaryIO, start: float | None, end: float | None) -> Tokens:
+def read_stretch(
+    file: BinaryIO, start: float | None, end: float | None, tables: Tables | None = None
+) -> Tokens:
     """The slice of tokens that holds start to end (seconds); raises TokenFileError or ConfigError."""
     layout = Layout(file)
     header = layout.header
-    n_samples = header.n_samples if layout.end is None else layout.end.n_samples
-    span = span_of(
-        frames=layout.frames,
-        n_samples=n_samples,
-        skip=header.skip,
-        sample_rate=header.sample_rate,
-        frame_rate=header.frame_rate,
-        start=start,
-        end=end,
-    )
+    span = layout.span(start, end)
     size = header.page_frames
     codes = [np.zeros((header.channels, header.codebooks, 0), dtype=np.uint16)]
     for number in range(span.first // size, pages_of(span.last, header) if span.last > span.first else 0):
         base = number * size
-        codes.append(layout.read(number)[:, :, max(0, span.first - base) : span.last - base])
+        codes.append(
+            layout.codes(layout.page(number), tables)[:, :, max(0, span.first - base) : span.last - base]
+        )
     tokens = header.tokens(np.concatenate(codes, axis=2), span.n_samples)
     return replace(tokens, skip=span.skip)

@@ -13,6 +13,8 @@ from codec.errors import ConfigError, TokenFileError
 # A read is made in steps of this many bytes, so that a length that lies costs no memory.
 STEP = 1 << 20
 
+PathOrFile = str | os.PathLike[str] | BinaryIO
+
 
 class Damaged(Exception):
     """What comes next cannot be what was written; becomes a TokenFileError or is concealed."""
@@ -76,7 +78,7 @@ class Source:
 
 
 @contextmanager
-def opened(path_or_file: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+def opened(path_or_file: PathOrFile) -> Iterator[BinaryIO]:
     """A path opened for reading and closed afterwards, or the file object as it is; raises TokenFileError."""
     if not isinstance(path_or_file, str | os.PathLike):
         if not hasattr(path_or_file, "read"):

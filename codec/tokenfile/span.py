@@ -62,12 +62,9 @@ def span_of(
     )
 
 
-def cut(tokens: Tokens, start: float | None = None, end: float | None = None) -> Tokens:
-    """The stretch start to end (seconds) of tokens, with run-in frames; decodes to exactly these samples.
-
-    Raises ConfigError when start is negative, not before end, or after the end of the recording.
-    """
-    span = span_of(
+def span_of_tokens(tokens: Tokens, start: float | None, end: float | None) -> Span:
+    """`span_of` for tokens as a whole."""
+    return span_of(
         frames=tokens.frames,
         n_samples=tokens.n_samples,
         skip=tokens.skip,
@@ -76,6 +73,14 @@ def cut(tokens: Tokens, start: float | None = None, end: float | None = None) ->
         start=start,
         end=end,
     )
+
+
+def cut(tokens: Tokens, start: float | None = None, end: float | None = None) -> Tokens:
+    """The stretch start to end (seconds) of tokens, with run-in frames; decodes to exactly these samples.
+
+    Raises ConfigError when start is negative, not before end, or after the end of the recording.
+    """
+    span = span_of_tokens(tokens, start, end)
     codes = tokens.codes[:, :, span.first : span.last].copy()
     return replace(tokens, codes=codes, skip=span.skip, n_samples=span.n_samples)
 

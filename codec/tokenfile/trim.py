@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from array import array
 from dataclasses import replace
 from typing import BinaryIO
 
 from codec.errors import TokenFileError
-from codec.tokenfile.ending import MAX_INDEXED_PAGES, End, end_bytes, index_bytes
-from codec.tokenfile.header import header_bytes
-from codec.tokenfile.output import output, write_all
-from codec.tokenfile.pages import Page, page_bytes
+from codec.tokenfile.copier import PageCopier
+from codec.tokenfile.output import output
 from codec.tokenfile.scan import Lost, Scanner
 from codec.tokenfile.source import opened
 from codec.tokens import codebooks_for
@@ -31,18 +28,10 @@ def trim(
         keep = codebooks_for(None, codebooks, scanner.header.frame_rate, scanner.header.codebook_sizes)
         header = replace(scanner.header, codebook_sizes=scanner.header.codebook_sizes[:keep])
         with output(dst) as file:
-            write_all(file, header_bytes(header))
-            frames = pages = 0
-            page_sizes = array("I")
+            copier = PageCopier(file, header)
             for page in scanner:
                 if isinstance(page, Lost):
                     raise TokenFileError("a part of the token file is lost")
-                data = page_bytes(Page(page.number, page.frames, page.layers[:keep]))
-                write_all(file, data)
-                frames += page.frames
-                pages += 1
-                if pages <= MAX_INDEXED_PAGES:
-                    page_sizes.append(len(data))
+                copier.page(replace(page, layers=page.layers[:keep]))
             if scanner.closed:
-                index = index_bytes(page_sizes) if pages == len(page_sizes) else b""
-                write_all(file, index + end_bytes(End(frames, scanner.n_samples, len(index)), header))
+                copier.close(scanner.n_samples)

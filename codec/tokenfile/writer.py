@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from array import array
-from typing import BinaryIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from codec.errors import ConfigError, OutputError
 from codec.tokenfile.ending import MAX_INDEXED_PAGES, End, end_bytes, index_bytes
-from codec.tokenfile.header import PLAIN_PACKING, VERSION, Header, header_bytes, header_of
+from codec.tokenfile.header import PLAIN_PACKING, RANGE_CODING, VERSION, Header, header_bytes, header_of
 from codec.tokenfile.output import output, write_all
 from codec.tokenfile.pages import pack_page
 from codec.tokens import MAX_SAMPLES, Codes, Tokens, check_codes, check_int
+
+if TYPE_CHECKING:
+    from codec.tokenfile.entropy.tables import Tables
 
 
 class PageWriter:
@@ -21,14 +25,19 @@ class PageWriter:
 
     header.n_samples may be None; then close() says how long the recording was. A file that is never closed
     still gives every page written so far.
-    Raises OutputError when the stream takes no more, ConfigError for codes that do not fit the header.
+    tables: of the entropy coding; the header then says so (`with_entropy`) whatever it said before.
+    Raises OutputError when the stream takes no more, ConfigError for codes that do not fit the header or
+    the tables.
     """
 
-    def __init__(self, file: BinaryIO, header: Header) -> None:
-        if header.version != VERSION or header.entropy != PLAIN_PACKING:
+    def __init__(self, file: BinaryIO, header: Header, tables: Tables | None = None) -> None:
+        if tables is not None:
+            header = with_entropy(header, tables)
+        elif header.version != VERSION or header.entropy != PLAIN_PACKING:
             raise ConfigError(
-                f"only format version {VERSION} with entropy coding {PLAIN_PACKING} can be written"
+                f"only format version {VERSION}, entropy coded with tables or not, can be written"
             )
+        self._tables = tables
         self._file = file
         self._header = header
         self._waiting: list[Codes] = []
@@ -86,7 +95,7 @@ class PageWriter:
         return self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting, axis=2)
 
     def _write_page(self, codes: Codes) -> None:
-        data = pack_page(self._pages, codes, self._header)
+        data = pack_page(self._pages, codes, self._header, self._tables)
         write_all(self._file, data)
         self._pages += 1
         self._frames += codes.shape[2]
@@ -94,17 +103,46 @@ class PageWriter:
             self._page_sizes.append(len(data))
 
 
-def write(file: str | os.PathLike[str] | BinaryIO, tokens: Tokens, *, page_frames: int | None = None) -> None:
-    """Write tokens as a .cdc file.
+def with_entropy(header: Header, tables: Tables) -> Header:
+    """The header of the same file, entropy coded; raises ConfigError when the tables are for other codes."""
+    if (
+        tables.weights_hash != header.weights_hash
+        or tables.codebook_sizes[: header.codebooks] != header.codebook_sizes
+    ):
+        raise ConfigError(
+            f"these entropy tables are for the codes of model {tables.model} ({tables.weights_hash}), not of "
+            f"{header.model or '?'} ({header.weights_hash or 'no hash'})"
+        )
+    return replace(header, entropy=RANGE_CODING, tables=tables.id)
+
+
+def write(
+    file: str | os.PathLike[str] | BinaryIO,
+    tokens: Tokens,
+    *,
+    page_frames: int | None = None,
+    entropy: bool = True,
+    tables: Tables | None = None,
+) -> None:
+    """Write tokens as a .cdc file, entropy coded where tables for the codes of their model are at hand.
 
     file: a path, which is replaced by the whole new file or left as it was; or a binary file object.
     page_frames: frames a page; None chooses for little overhead.
-    Raises OutputError when the file cannot be written, ConfigError when page_frames is not 1 to 65536.
+    entropy: False packs the codes plainly, which is faster and larger. tables: other tables than those that
+    ship with the model (`tokenfile.load_tables`); whoever reads the file needs the same.
+    Raises OutputError when the file cannot be written, ConfigError when page_frames is not 1 to 65536, or
+    tables are for the codes of another model.
     """
     header = header_of(tokens, page_frames)
+    if not entropy:
+        tables = None
+    elif tables is None:
+        from codec.tokenfile.entropy.find import tables_of
+
+        tables = tables_of(tokens.model, tokens.weights_hash)
     with output(file) as stream:
         try:
-            writer = PageWriter(stream, header)
+            writer = PageWriter(stream, header, tables)
             writer.push(tokens.codes)
             writer.close(tokens.n_samples)
         except OutputError as error:

@@ -139,9 +139,9 @@ def test_other_files_and_newer_files_are_told_apart():
     data[4] = 2
     with pytest.raises(TokenFileError, match="newer codec"):
         tokens_of(bytes(data))
-    newer = dataclasses.replace(tokenfile.header_of(some_tokens()), entropy=1)
+    newer = dataclasses.replace(tokenfile.header_of(some_tokens()), entropy=2, tables="01234567")
     file = header_bytes(newer)
-    assert tokenfile.read_header(io.BytesIO(file)).entropy == 1
+    assert tokenfile.read_header(io.BytesIO(file)).entropy == 2
     for read in (
         tokens_of,
         lambda data: tokens_of(data, end=1.0),
@@ -201,7 +201,7 @@ def test_a_header_that_lies_under_a_right_checksum_is_never_more_than_a_token_fi
 def test_a_page_number_that_lies_does_not_fill_the_memory():
     tokens = some_tokens(8, 64, 1)
     header = tokenfile.header_of(dataclasses.replace(tokens, n_samples=None))
-    far = page_bytes(Page((1 << 32) - 1, 1, tuple(bytes(n) for n in header.layer_bytes(1))))
+    far = page_bytes(Page((1 << 32) - 1, 1, tuple(bytes(n) for n in header.layer_bytes(1))), header)
     for conceal in (False, True):
         with pytest.raises(TokenFileError):
             tokens_of(header_bytes(header) + far, conceal=conceal)
