@@ -19,6 +19,7 @@ from codec.cli import (
     listen,
     models,
     prepare,
+    quantizers,
     train,
     trim,
 )
@@ -42,6 +43,7 @@ app.command("listen")(listen.listen)
 app.command("prepare")(prepare.prepare)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.add_typer(bench.bench, name="bench")
+app.add_typer(quantizers.quantizers, name="quantizers")
 app.add_typer(entropy.entropy, name="entropy")
 
 

@@ -6,10 +6,12 @@ import json
 import math
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from codec import shipped
 from codec.cli import options
 from codec.errors import ModelError
+from codec.tokens import ladder
 
 # Hops of audio between a sample's arrival and its output: the frame, and the overlap of a filter bank.
 _LATENCY_HOPS = {"spectral": 2, "seanet": 1}
@@ -27,7 +29,8 @@ def models(as_json: options.Json = False) -> None:
         latency = "" if model["latency_ms"] is None else f", {model['latency_ms']:g} ms latency"
         print(
             f"{model['name']}{' (default)' if model['default'] else ''}: {model['sample_rate']:,} Hz, "
-            f"{model['frame_rate']:g} frames/s, {low:g} to {high:g} kbps per channel{latency}, "
+            f"{model['frame_rate']:g} frames/s, {model['bitrates']} bitrates from {low:g} to {high:g} kbps per "
+            f"channel{latency}, "
             f"{model['bytes'] / 2**20:.1f} MiB on disk"
         )
 
@@ -41,18 +44,29 @@ def facts(weights: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text())
         quantizer, rate, hop = config["quantizer"], config["sample_rate"], config["hop_length"]
-        step = math.log2(quantizer["codebook_size"]) * rate / hop / 1000
+        count, size = quantizer["n_codebooks"], quantizer["codebook_size"]
+        steps = ladder((size,) * count, _smaller(weights, count))
+        kbps = [sum(map(math.log2, sizes)) * rate / hop / 1000 for sizes in (steps[0], steps[-1])]
         hops = _LATENCY_HOPS.get(config["network"]["kind"])
         return {
             "name": config["name"],
             "default": weights.stem == shipped.DEFAULT,
             "sample_rate": rate,
             "frame_rate": rate / hop,
-            "codebooks": quantizer["n_codebooks"],
-            "codebook_size": quantizer["codebook_size"],
-            "kbps": [step, step * quantizer["n_codebooks"]],
+            "codebooks": count,
+            "codebook_size": size,
+            "kbps": kbps,
+            "bitrates": len(steps),
             "latency_ms": None if hops is None else 1000 * hops * hop / rate,
             "bytes": weights.stat().st_size,
         }
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, BadZipFile) as error:
         raise ModelError(f"The model's configuration {path} cannot be read: {error!r}.") from error
+
+
+def _smaller(weights: Path, codebooks: int) -> list[list[int]]:
+    """Sizes, rising, that each codebook can also have: the members of what `codec.models.rates` writes."""
+    path = weights.with_suffix(".rates.npz")
+    names = ZipFile(path).namelist() if path.is_file() else []
+    parts = [name.removesuffix(".npy").split("/") for name in names if name.startswith("assignment/")]
+    return [sorted(int(size) for _, at, size in parts if at == str(k)) for k in range(codebooks)]

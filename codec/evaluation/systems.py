@@ -14,7 +14,7 @@ from codec import shipped
 from codec.codec import Codec
 from codec.errors import ConfigError
 from codec.tokenfile import write
-from codec.tokens import codebooks_for, rates
+from codec.tokens import rates
 
 DEFAULT_KBPS = (0.5, 1.0, 1.5, 3.0, 6.0, 8.0)
 
@@ -79,7 +79,11 @@ class ModelSystem:
         model = self.load()
         tokens = model.encode(audio, sample_rate, kbps=max(self.kbps))
         for kbps in self.kbps:
-            part = tokens.at(kbps=kbps)
+            sizes = model.sizes_for(kbps)
+            if sizes == tokens.codebook_sizes[: len(sizes)]:
+                part = tokens.at(codebooks=len(sizes))
+            else:  # a last codebook that is smaller than the one of higher rates
+                part = model.encode(audio, sample_rate, kbps=kbps)
             file = io.BytesIO()
             write(file, part)
             file_kbps = 8 * len(file.getvalue()) / tokens.duration / tokens.channels / 1000
@@ -126,29 +130,24 @@ def _check_rates(models: Sequence[Codec], kbps: Sequence[float]) -> None:
     """The first model's complaint about a rate that no model has, and each one's if it has none of them."""
     for rate in kbps:
         if not any(_has(codec, rate) for codec in models):
-            codebooks_for(rate, None, models[0].frame_rate, models[0].codebook_sizes)
+            models[0].sizes_for(rate)
     for codec in models:
         if not any(_has(codec, rate) for rate in kbps):
-            codebooks_for(kbps[0], None, codec.frame_rate, codec.codebook_sizes)
+            codec.sizes_for(kbps[0])
 
 
 def _has(codec: Codec, kbps: float) -> bool:
     try:
-        codebooks_for(kbps, None, codec.frame_rate, codec.codebook_sizes)
+        codec.sizes_for(kbps)
     except ConfigError:
         return False
     return True
 
 
 def _own_rates(codec: Codec, kbps: Sequence[float]) -> tuple[float, ...]:
-    """The rates that are really coded: two that mean the same number of codebooks are one."""
-    steps = rates(codec.frame_rate, codec.codebook_sizes)
-    counts = {
-        codebooks_for(rate, None, codec.frame_rate, codec.codebook_sizes)
-        for rate in kbps
-        if _has(codec, rate)
-    }
-    return tuple(steps[count - 1] for count in sorted(counts or {len(steps)}))
+    """The rates that are really coded: two that mean the same codebooks are one."""
+    coded = {codec.sizes_for(rate) for rate in kbps if _has(codec, rate)} or {codec.codebook_sizes}
+    return tuple(sorted(rates(codec.frame_rate, sizes)[-1] for sizes in coded))
 
 
 @cache

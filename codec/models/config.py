@@ -157,7 +157,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return None
         named = [typing.cast(type, option) for option in arguments if dataclasses.is_dataclass(option)]
         if named:
-            kinds = [
+            kinds: list[Any] = [
                 next(f.default for f in dataclasses.fields(option) if f.name == "kind") for option in named
             ]
             # Files from before a part came in several kinds do not name the only one that there was.

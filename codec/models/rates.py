@@ -66,7 +66,8 @@ def load(path: Path) -> Rates:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        usage, assignments = [], []
+        usage: list[NDArray[np.float32]] = []
+        assignments: list[dict[int, Assignment]] = []
         while f"usage/{len(usage)}" in arrays:
             start = f"assignment/{len(usage)}/"
             found = {int(name[len(start) :]): part for name, part in arrays.items() if name.startswith(start)}
@@ -100,6 +101,6 @@ def _check(usage: np.ndarray, found: Mapping[int, Assignment]) -> None:
     if usage.ndim != 1 or not np.isfinite(usage).all() or (usage < 0).any():
         raise ValueError("its usage makes no sense")
     for size, part in found.items():
-        used = np.unique(part) if part.dtype == np.uint16 else ()
-        if part.shape != usage.shape or not 2 <= size < len(usage) or len(used) != size or used[-1] >= size:
+        fits = part.dtype == np.uint16 and part.shape == usage.shape and 2 <= size < len(usage)
+        if not fits or not np.array_equal(np.unique(part), np.arange(size)):
             raise ValueError(f"its codebook of {size} entries makes no sense")

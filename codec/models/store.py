@@ -16,8 +16,8 @@ from codec.models.config import CodecConfig, from_json, to_json
 from codec.models.network import CodecNetwork
 from codec.nn.weight_norm import fold_weight_norm
 
-# Moving averages that training needs and decoding does not.
-_TRAINING_ONLY = (".usage", ".sums")
+# Moving averages and counters that training needs and decoding does not.
+_TRAINING_ONLY = (".usage", ".sums", ".variance", ".steps")
 
 
 def save(network: CodecNetwork, weights: Path) -> None:

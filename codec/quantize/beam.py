@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from codec.quantize.base import Exact
 from codec.quantize.lookup import scores
 
-# From residuals and reconstructions so far, both [paths, dim], to the codes worth trying, [paths, candidates],
+# From residuals, and the sums that left them, both [paths, dim], to the codes worth trying, [paths, candidates],
 # and what they would add, [paths, candidates, dim].
 Expand = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
@@ -34,10 +35,19 @@ def beam_search(x: torch.Tensor, stages: Sequence[Expand], beam: int, cost: int)
     return torch.cat([_search(part, stages, beam) for part in x.split(turn)])
 
 
-def codebook_stage(codebook: torch.Tensor, beam: int) -> Expand:
+def search_codebooks(z: torch.Tensor, codebooks: Sequence[torch.Tensor], beam: int) -> Exact:
+    """Codes of latents `[batch, dim, frames]` from codebooks `[size, dim]` that are summed; the gaps are 0."""
+    batch, dim, frames = z.shape
+    stages = [_codebook(codebook, beam) for codebook in codebooks]
+    cost = max(len(codebook) for codebook in codebooks) + 3 * beam * dim
+    codes = beam_search(z.transpose(1, 2).reshape(-1, dim), stages, beam, cost)
+    return Exact(codes.reshape(batch, frames, -1).transpose(1, 2), z.new_zeros(batch, frames))
+
+
+def _codebook(codebook: torch.Tensor, beam: int) -> Expand:
     """Offers the `beam` nearest codes of a fixed codebook `[size, dim]`."""
 
-    def expand(residual: torch.Tensor, reconstruction: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def expand(residual: torch.Tensor, made: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         codes = scores(residual, codebook).topk(min(beam, len(codebook)), dim=1).indices
         return codes, codebook[codes]
 
@@ -51,8 +61,8 @@ def _search(x: torch.Tensor, stages: Sequence[Expand], beam: int) -> torch.Tenso
     chosen = torch.zeros(n, 1, 0, dtype=torch.long, device=x.device)
     for expand in stages:
         paths = residual.shape[1]
-        reconstruction = x[:, None] - residual
-        codes, vectors = expand(residual.reshape(-1, dim), reconstruction.reshape(-1, dim))
+        made = x[:, None] - residual
+        codes, vectors = expand(residual.reshape(-1, dim), made.reshape(-1, dim))
         left = residual[:, :, None] - vectors.unflatten(0, (n, paths))  # [n, paths, candidates, dim]
         codes, candidates = codes.reshape(n, -1), left.shape[2]
         errors = left.square().sum(3).flatten(1)

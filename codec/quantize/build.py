@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from codec.errors import ConfigError
 from codec.quantize.base import Quantizer
-from codec.quantize.config import QuantizerConfig, ResidualConfig
+from codec.quantize.config import (
+    GroupedConfig,
+    NeuralConfig,
+    QuantizerConfig,
+    ResidualConfig,
+    TimeHierarchyConfig,
+    TopKConfig,
+)
+from codec.quantize.grouped import GroupedQuantizer
+from codec.quantize.neural import NeuralQuantizer
 from codec.quantize.residual import ResidualQuantizer
+from codec.quantize.time_hierarchy import TimeHierarchyQuantizer
+from codec.quantize.top_k import TopKQuantizer
 
 
 def build_quantizer(config: QuantizerConfig, dim: int) -> Quantizer:
@@ -17,4 +27,11 @@ def build_quantizer(config: QuantizerConfig, dim: int) -> Quantizer:
     match config:
         case ResidualConfig():
             return ResidualQuantizer(config, dim)
-    raise ConfigError(f"There is no quantizer of kind {config.kind!r}.")
+        case GroupedConfig():
+            return GroupedQuantizer(config, dim)
+        case TimeHierarchyConfig():
+            return TimeHierarchyQuantizer(config, dim)
+        case NeuralConfig():
+            return NeuralQuantizer(config, dim)
+        case TopKConfig():
+            return TopKQuantizer(config, dim)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from codec.errors import ConfigError
 from codec.quantize.config import (
     CosineConfig,
     EuclideanConfig,
     GumbelConfig,
+    LatticeConfig,
     ResidualConfig,
+    ScalarConfig,
     SimConfig,
     StochasticConfig,
 )
 from codec.quantize.cosine import CosineStage
 from codec.quantize.euclidean import EuclideanStage
 from codec.quantize.gumbel import GumbelStage
+from codec.quantize.lattice import LatticeStage
+from codec.quantize.scalar import ScalarStage
 from codec.quantize.sim import SimStage
 from codec.quantize.stage import Stage
 from codec.quantize.stochastic import StochasticStage
@@ -26,10 +29,7 @@ def build_stage(config: ResidualConfig, size: int, dim: int) -> Stage:
     Raises:
         ConfigError: a lookup that does not fit dim.
     """
-    lookup, upkeep = config.lookup, config.upkeep
-    # NSVQ replaces the error of all stages together (`ResidualQuantizer`); a stage only says what its codes
-    # stand for.
-    gradient = config.gradient
+    lookup, gradient, upkeep = config.lookup, config.gradient, config.upkeep
     match lookup:
         case EuclideanConfig(learning="gradient"):
             return GradientStage(lookup, size, dim, gradient, upkeep)
@@ -43,4 +43,7 @@ def build_stage(config: ResidualConfig, size: int, dim: int) -> Stage:
             return GumbelStage(lookup, size, dim, upkeep)
         case StochasticConfig():
             return StochasticStage(lookup, size, dim, upkeep)
-    raise ConfigError(f"There is no lookup of kind {lookup.kind!r}.")
+        case ScalarConfig():
+            return ScalarStage(lookup, dim)
+        case LatticeConfig():
+            return LatticeStage(lookup, size, dim)

@@ -15,7 +15,7 @@ from codec.errors import ConfigError
 
 Gradient = Literal["straight_through", "rotation", "nsvq"]
 Learning = Literal["average", "gradient", "frozen"]
-Upkeep = Literal["none", "restart", "split", "cluster"]
+Upkeep = Literal["none", "restart", "split", "cluster", "cluster_sampled"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class EuclideanConfig:
 
     decay: of the moving averages that each code follows, per training step (EnCodec and SoundStream: 0.99).
     learning: "average" of the latents that chose the code, "gradient" of |sg(z) - e|^2 (VQ-VAE, equation 3),
-        or "frozen" as k-means left them.
+        or "frozen" as k-means, fitted to its end, left them.
     codebook_weight: weight of that loss, for "gradient".
     """
 
@@ -32,6 +32,11 @@ class EuclideanConfig:
     decay: float = 0.99
     learning: Learning = "average"
     codebook_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise ConfigError(f"decay must be from 0 to below 1, not {self.decay}.")
+        _check_weight(self.codebook_weight)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class CosineConfig:
     dim: int = 8
     codebook_weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ConfigError(f"dim of a cosine lookup must be positive, not {self.dim}.")
+        _check_weight(self.codebook_weight)
+
 
 @dataclass(frozen=True)
 class SimConfig:
@@ -56,6 +66,9 @@ class SimConfig:
 
     kind: Literal["sim"] = "sim"
     codebook_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self.codebook_weight)
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,12 @@ class GumbelConfig:
     temperatures: tuple[float, ...] = (2.0, 0.5)
     anneal_steps: int = 10_000
 
+    def __post_init__(self) -> None:
+        if len(self.temperatures) != 2 or min(self.temperatures) <= 0 or self.anneal_steps < 0:
+            raise ConfigError(
+                "temperatures must be two positive numbers, and anneal_steps cannot be negative."
+            )
+
 
 @dataclass(frozen=True)
 class StochasticConfig:
@@ -81,20 +100,31 @@ class StochasticConfig:
     kind: Literal["stochastic"] = "stochastic"
     temperature: float = 0.5
 
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ConfigError(f"temperature must be positive, not {self.temperature}.")
+
 
 @dataclass(frozen=True)
 class ScalarConfig:
     """Finite scalar quantization (Mentzer et al. 2023): a projection, bounded and rounded in each dimension.
 
-    levels: values of each dimension; the codebook has their product of entries.
+    levels: values L of each dimension; the codebook has their product of entries.
+    symmetric: round floor(L / 2) tanh(x) instead, which makes each dimension 2 floor(L / 2) + 1 values.
     """
 
     kind: Literal["scalar"] = "scalar"
     levels: tuple[int, ...] = (8, 5, 5, 5)
+    symmetric: bool = False
 
     def __post_init__(self) -> None:
-        if not self.levels or min(self.levels) < 2 or math.prod(self.levels) > 65536:
+        if not self.levels or min(self.levels) < 2 or math.prod(self.values) > 65536:
             raise ConfigError("levels must be two or more in each dimension, and at most 65536 in all.")
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """How many values each dimension really has."""
+        return tuple(level // 2 * 2 + 1 if self.symmetric else level for level in self.levels)
 
 
 @dataclass(frozen=True)
@@ -103,12 +133,25 @@ class LatticeConfig:
 
     lattice: "d4" and "e8" are fixed (4 and 8 dimensions; Conway and Sloane 1982); "learned" rounds in a
         learned near-orthogonal basis (Babai; OLVQ, Zhang et al. 2024).
-    dim: dimensions of the learned lattice.
+    dim: dimensions of the learned lattice, at most 24.
+    orthogonality: weight of the loss that keeps the vectors of the learned basis at right angles.
+    codebook_weight: weight of the loss that pulls the learned basis to latents.
     """
 
     kind: Literal["lattice"] = "lattice"
     lattice: Literal["learned", "d4", "e8"] = "learned"
     dim: int = 4
+    orthogonality: float = 0.1
+    codebook_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dim <= 24:
+            raise ConfigError(f"A learned lattice has 1 to 24 dimensions, not {self.dim}.")
+
+    @property
+    def dimensions(self) -> int:
+        """Of the lattice."""
+        return {"learned": self.dim, "d4": 4, "e8": 8}[self.lattice]
 
 
 LookupConfig = Union[  # noqa: UP007 (jsonargparse)
@@ -134,10 +177,13 @@ class ResidualConfig:
     restart_below: a code used less than this share of uniform usage counts as dead; 0 for never.
     gradient: what the decoder's gradient does at the codebook: passes ("straight_through"), turns with the
         rotation from latent to code ("rotation", Fifty et al. 2024), or passes through noise of the error's
-        size ("nsvq", Vali and Backstrom 2022).
+        size ("nsvq", Vali and Backstrom 2022, who use no commitment either). Gumbel and stochastic lookups
+        have a gradient of their own, and take the first.
     upkeep: dead codes "restart" at random latents, take half of the most used code ("split"), or all codes
-        drift to latents the faster the less they are used ("cluster", CVQ-VAE, Zheng and Vedaldi 2023).
-    entropy_bonus: weight of the entropy of the batch's mean soft assignment, subtracted from the loss.
+        drift to latents the faster the less they are used (CVQ-VAE, Zheng and Vedaldi 2023): to the closest
+        one ("cluster") or to one drawn by distance ("cluster_sampled"). "restart" does nothing where codes
+        are fixed or move together (frozen, sim, scalar, lattice), and the others are errors there.
+    entropy_bonus: weight of the entropy (in nats) of the batch's mean soft assignment, taken from the loss.
     beam: paths kept while encoding; more than 1 finds better codes, slower.
     """
 
@@ -159,6 +205,33 @@ class ResidualConfig:
             raise ConfigError(f"dropout is a probability between 0 and 1, not {self.dropout}.")
         if not 1 <= self.beam <= 256:
             raise ConfigError(f"beam must be between 1 and 256 paths, not {self.beam}.")
+        if min(self.commitment, self.restart_below, self.entropy_bonus) < 0:
+            raise ConfigError("commitment, restart_below and entropy_bonus cannot be negative.")
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Raises ConfigError for parts that make no sense together."""
+        lookup = self.lookup
+        name = f"{lookup.learning} euclidean" if isinstance(lookup, EuclideanConfig) else lookup.kind
+        own = isinstance(lookup, GumbelConfig | StochasticConfig | ScalarConfig | LatticeConfig)
+        if own and self.gradient != "straight_through":
+            raise ConfigError(
+                f"A {name} lookup has a gradient of its own and cannot use {self.gradient!r}: leave "
+                "gradient at 'straight_through'."
+            )
+        if self.gradient == "nsvq" and name not in ("gradient euclidean", "sim"):
+            raise ConfigError(
+                f"The gradient 'nsvq' teaches the codes themselves, which a {name} lookup cannot use: take "
+                "euclidean with learning 'gradient', or sim."
+            )
+        still = name == "frozen euclidean" or isinstance(lookup, SimConfig | ScalarConfig | LatticeConfig)
+        if still and self.upkeep not in ("none", "restart"):
+            raise ConfigError(
+                f"Single codes of a {name} lookup cannot move, so the upkeep {self.upkeep!r} cannot help: "
+                "take 'none'."
+            )
+        if self.entropy_bonus > 0 and isinstance(lookup, ScalarConfig | LatticeConfig):
+            raise ConfigError(f"entropy_bonus needs a codebook, and a {name} lookup has none: set it to 0.")
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -235,7 +308,7 @@ class TimeHierarchyConfig:
 class NeuralConfig:
     """QINCo (Huijben et al. 2024): a small network makes each codebook from the reconstruction so far.
 
-    n_codebooks, codebook_size, commitment, dropout: as in ResidualConfig.
+    n_codebooks, codebook_size, commitment, dropout, restart_below: as in ResidualConfig.
     hidden: width of the residual blocks. blocks: their number in each stage.
     candidates: codes that a cheap search selects for the network to judge; 0 judges all.
     beam: paths kept while encoding.
@@ -246,6 +319,7 @@ class NeuralConfig:
     codebook_size: int = 1024
     commitment: float = 0.25
     dropout: float = 0.0
+    restart_below: float = 0.1
     hidden: int = 256
     blocks: int = 1
     candidates: int = 32
@@ -255,6 +329,8 @@ class NeuralConfig:
         _check_codebooks(self.n_codebooks, self.codebook_size)
         if min(self.hidden, self.blocks, self.beam) < 1 or self.candidates < 0:
             raise ConfigError("hidden, blocks and beam must be positive, and candidates not negative.")
+        if not 0 <= self.dropout <= 1:
+            raise ConfigError(f"dropout is a probability between 0 and 1, not {self.dropout}.")
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -275,13 +351,19 @@ class TopKConfig:
     only all digits together decode.
 
     codebook_size: entries of the codebook. k: codes that are summed.
+    similarity: "cosine" between latent and code (section 3.1), or "euclidean", nearness to 1 / k of the latent.
     commitment: weight of the loss that pulls latents to their sum.
+    codebook_weight: weight of the loss that pulls the sum to latents.
+    restart_below: as in ResidualConfig.
     """
 
     kind: Literal["top_k"] = "top_k"
     codebook_size: int = 1024
     k: int = 8
+    similarity: Literal["cosine", "euclidean"] = "cosine"
     commitment: float = 0.25
+    codebook_weight: float = 1.0
+    restart_below: float = 0.1
 
     def __post_init__(self) -> None:
         if not 1 <= self.k < self.codebook_size <= 65536:
@@ -309,7 +391,12 @@ QuantizerConfig = Union[  # noqa: UP007 (jsonargparse)
 
 
 def _size(lookup: LookupConfig, codebook_size: int) -> int:
-    return math.prod(lookup.levels) if isinstance(lookup, ScalarConfig) else codebook_size
+    return math.prod(lookup.values) if isinstance(lookup, ScalarConfig) else codebook_size
+
+
+def _check_weight(weight: float) -> None:
+    if weight < 0:
+        raise ConfigError(f"codebook_weight cannot be negative, unlike {weight}.")
 
 
 def _check_codebooks(number: int, size: int) -> None:

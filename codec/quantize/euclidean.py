@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import torch
 
-from codec.quantize.config import EuclideanConfig
-from codec.quantize.gradient import straight_through
-from codec.quantize.kmeans import kmeans
+from codec.quantize.config import EuclideanConfig, Gradient, Upkeep
+from codec.quantize.gradient import pass_gradient
+from codec.quantize.kmeans import converged_kmeans, kmeans
 from codec.quantize.lookup import Match, match, nearest
 from codec.quantize.stage import Stage, Trained
-from codec.quantize.usage import dead_codes, replacements, sum_over_ranks
+from codec.quantize.upkeep import renew
+from codec.quantize.usage import sum_over_ranks
 
 
 class EuclideanStage(Stage):
     """Exponential-moving-average vector quantization (van den Oord et al. 2017, appendix A.1).
 
     `N <- g N + (1 - g) n`, `m <- g m + (1 - g) sum x`, `e = m / N`, with n and the sum over all vectors of
-    the batch, and of all ranks, that chose the code. Laplace smoothing keeps N away from zero.
+    the batch, and of all ranks, that chose the code. Laplace smoothing keeps N away from zero. With the
+    learning "frozen" the codes stay where k-means, fitted offline to its end, has put them.
     """
 
     codebook: torch.Tensor
     usage: torch.Tensor
     sums: torch.Tensor
 
-    def __init__(self, config: EuclideanConfig, size: int, dim: int) -> None:
+    def __init__(
+        self,
+        config: EuclideanConfig,
+        size: int,
+        dim: int,
+        gradient: Gradient = "straight_through",
+        upkeep: Upkeep = "restart",
+    ) -> None:
         super().__init__()
         self.size = size
         self._decay = config.decay
+        self._frozen = config.learning == "frozen"
+        self._gradient: Gradient = gradient
+        self._upkeep: Upkeep = upkeep
         codebook = torch.randn(size, dim) / dim**0.5
         self.register_buffer("codebook", codebook)
         # Needed to go on training, not to encode or decode.
@@ -47,11 +59,12 @@ class EuclideanStage(Stage):
             codes = self.search(x)
         chosen = self.codebook[codes]
         loss = commitment * (anchor - chosen).square().mean(1)
-        return Trained(straight_through(x, chosen), codes, loss)
+        return Trained(pass_gradient(self._gradient, x, chosen), codes, loss)
 
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
-        centroids, counts = kmeans(x, self.size, generator=generator)
+        place = converged_kmeans if self._frozen else kmeans
+        centroids, counts = place(x, self.size, generator=generator)
         self.codebook.copy_(centroids)
         # As if the averages had seen one batch of uniform size per code.
         self.usage.copy_(counts * self.size / counts.sum().clamp(min=1))
@@ -60,6 +73,8 @@ class EuclideanStage(Stage):
 
     @torch.no_grad()
     def learn(self, x: torch.Tensor, codes: torch.Tensor, restart_below: float) -> None:
+        if self._frozen:
+            return
         counts = torch.bincount(codes, minlength=self.size).to(x.dtype)
         sums = torch.zeros_like(self.sums).index_add_(0, codes, x)
         sum_over_ranks(counts)
@@ -68,17 +83,16 @@ class EuclideanStage(Stage):
             return
         self.usage.lerp_(counts, 1 - self._decay)
         self.sums.lerp_(sums, 1 - self._decay)
-        if restart_below > 0:
-            self._restart(x, restart_below)
         total = self.usage.sum()
         smoothed = (self.usage + 1e-5) / (total + self.size * 1e-5) * total
         self.codebook.copy_(self.sums / smoothed[:, None])
+        renewed = renew(self._upkeep, x, self.codebook, self.usage, restart_below, self._decay)
+        if renewed is not None:
+            self.codebook[renewed.codes] = renewed.vectors
+            self.usage[renewed.codes] = renewed.usage
+            self.sums[renewed.codes] = renewed.vectors * renewed.usage[:, None]
 
-    def _restart(self, x: torch.Tensor, below: float) -> None:
-        dead = dead_codes(self.usage, below)
-        if not len(dead):
-            return
-        fresh = replacements(x, self.codebook[dead])
-        share = self.usage.sum() / self.size
-        self.usage[dead] = share
-        self.sums[dead] = fresh * share
+    @torch.no_grad()
+    def forget(self) -> None:
+        self.usage.fill_(1)
+        self.sums.copy_(self.codebook)

@@ -1,4 +1,4 @@
-"""k-means on latents: the start of a codebook."""
+"""k-means on latents: the start of a codebook, or all that it ever learns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import math
 import torch
 
 from codec.quantize.lookup import nearest
+
+# Vectors whose distances to all centroids are held at once.
+_AT_ONCE = 1 << 14
+
+# Offline k-means ends when a step lowers the error by less than this share of it.
+_CONVERGED = 1e-4
+
+# With more vectors per cluster than this, mini-batches do as well as all of them, and faster.
+_MANY = 256
 
 
 def kmeans(
@@ -20,22 +29,40 @@ def kmeans(
     Args:
         x: vectors `[n, dim]`.
         k: number of clusters.
-        iterations: Lloyd steps.
+        iterations: Lloyd steps at most; fewer where the error has stopped falling.
         generator: source of randomness, on the CPU.
 
     Returns:
         Centroids `[k, dim]` and the number of vectors in each `[k]` (float).
     """
     if len(x) < k:
-        pick = torch.randint(len(x), (k,), generator=generator).to(x.device)
-        noise = torch.randn(k, x.shape[1], generator=generator).to(x)
-        return x[pick] + 1e-3 * x.std() * noise, torch.ones(k, device=x.device)
+        return _too_few(x, k, generator)
+    return _lloyd(x, _plus_plus(x, k, generator), iterations, generator)
+
+
+def converged_kmeans(
+    x: torch.Tensor, k: int, *, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """k-means to its end, for codebooks that learn nothing afterwards.
+
+    Where there are many vectors, most of the way goes in mini-batches (Sculley 2010, algorithm 1), and a few
+    steps with all vectors finish it. Arguments and results are those of `kmeans`.
+    """
+    if len(x) < k:
+        return _too_few(x, k, generator)
     centroids = _plus_plus(x, k, generator)
-    counts = torch.zeros(k, device=x.device)
+    if len(x) <= _MANY * k:
+        return _lloyd(x, centroids, 100, generator)
+    return _lloyd(x, _mini_batches(x, centroids, generator), 5, generator)
+
+
+def _lloyd(
+    x: torch.Tensor, centroids: torch.Tensor, iterations: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    counts = torch.zeros(len(centroids), device=x.device)
+    before = math.inf
     for _ in range(iterations):
-        codes = nearest(x, centroids)
-        counts = torch.bincount(codes, minlength=k).to(x.dtype)
-        sums = torch.zeros_like(centroids).index_add_(0, codes, x)
+        counts, sums, error = _assign(x, centroids)
         centroids = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centroids)
         empty = (counts == 0).nonzero()[:, 0]
         if len(empty):
@@ -44,7 +71,43 @@ def kmeans(
             noise = torch.randn(len(empty), x.shape[1], generator=generator).to(x)
             centroids[empty] = centroids[full] + 1e-3 * x.std() * noise
             counts[empty] = counts[full] = counts[full] / 2
+        elif before - error < _CONVERGED * error:
+            break
+        before = error
     return centroids, counts
+
+
+def _mini_batches(x: torch.Tensor, centroids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Centroids after as many mini-batches as it takes to see `_MANY` vectors per cluster.
+
+    A centroid is the running mean of all vectors that chose it so far.
+    """
+    k = len(centroids)
+    seen = torch.zeros(k, device=x.device, dtype=x.dtype)
+    order = torch.randperm(len(x), generator=generator)[: _MANY * k].to(x.device)
+    for batch in order.split(max(1024, 8 * k)):
+        counts, sums, _ = _assign(x[batch], centroids)
+        seen += counts
+        centroids = centroids + (sums - counts[:, None] * centroids) / seen[:, None].clamp(min=1)
+    return centroids
+
+
+def _assign(x: torch.Tensor, centroids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Number `[k]` and sum `[k, dim]` of the vectors of each centroid, and their squared error in all."""
+    sums, error = torch.zeros_like(centroids), 0.0
+    counts = torch.zeros(len(centroids), device=x.device, dtype=x.dtype)
+    for part in x.split(_AT_ONCE):
+        codes = nearest(part, centroids)
+        sums.index_add_(0, codes, part)
+        counts += torch.bincount(codes, minlength=len(centroids))
+        error += float((part - centroids[codes]).square().sum())
+    return counts, sums, error
+
+
+def _too_few(x: torch.Tensor, k: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    pick = torch.randint(len(x), (k,), generator=generator).to(x.device)
+    noise = torch.randn(k, x.shape[1], generator=generator).to(x)
+    return x[pick] + 1e-3 * x.std() * noise, torch.ones(k, device=x.device)
 
 
 def _plus_plus(x: torch.Tensor, k: int, generator: torch.Generator) -> torch.Tensor:

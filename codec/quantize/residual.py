@@ -9,11 +9,13 @@ from torch import nn
 
 from codec.errors import ConfigError
 from codec.quantize.base import Exact, Quantized, Quantizer
-from codec.quantize.config import CosineConfig, EuclideanConfig, LookupConfig, ResidualConfig
-from codec.quantize.cosine import CosineStage
-from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.beam import search_codebooks
+from codec.quantize.build_stage import build_stage
+from codec.quantize.config import ResidualConfig
+from codec.quantize.gradient import noise_substitution, straight_through
 from codec.quantize.lookup import first_equals
 from codec.quantize.stage import Stage
+from codec.quantize.usage import soft_entropy
 
 
 class ResidualQuantizer(Quantizer):
@@ -27,23 +29,25 @@ class ResidualQuantizer(Quantizer):
         super().__init__()
         self.config = config
         if stages is None:
-            stages = [build_stage(config.lookup, size, dim) for size in config.codebook_sizes]
+            stages = [build_stage(config, size, dim) for size in config.codebook_sizes]
         self.codebook_sizes = tuple(stage.size for stage in stages)
         self.stages = nn.ModuleList(stages)
         self.has_gaps = config.beam == 1 and all(stage.has_gaps for stage in self._stages())
 
-    def forward(self, z: torch.Tensor) -> Quantized:
+    def forward(self, z: torch.Tensor, used: torch.Tensor | None = None) -> Quantized:
         """Quantizes latents `[batch, dim, frames]` for training.
 
         In training mode the codebooks learn, and items drop a random number of codebooks (quantizer dropout,
-        SoundStream section III-C): one quantizer then serves all rates.
+        SoundStream section III-C): one quantizer then serves all rates. `used` `[batch]` says how many
+        codebooks each item uses, for a structure that draws them for all its parts together.
         """
         batch, dim, frames = z.shape
         x = z.transpose(1, 2).reshape(-1, dim)
-        used = self._draw_codebooks(batch, z.device).repeat_interleave(frames)
-        # Two residuals of equal value. `residual` carries the straight-through gradient, which after the
-        # first stage is zero, so that the sum passes the gradient to z exactly once. `anchor` lets the
-        # commitment of every stage reach z.
+        used = self._draw_codebooks(batch, z.device) if used is None else used
+        used = used.repeat_interleave(frames)
+        # Two residuals of equal value. `residual` carries the gradient that the stages pass on: with
+        # straight-through it is zero after the first stage, so that the sum passes the gradient to z exactly
+        # once. `anchor` lets the commitment of every stage reach z.
         residual, anchor, total = x, x, torch.zeros_like(x)
         codes, loss, counts = [], x.new_zeros(()), []
         for index, stage in enumerate(self._stages()):
@@ -53,11 +57,16 @@ class ResidualQuantizer(Quantizer):
             total = total + quantized * keep[:, None]
             kept = keep > 0
             counts.append(torch.bincount(chosen[kept], minlength=stage.size))
+            if self.config.entropy_bonus > 0:
+                bonus = soft_entropy(stage.distances(anchor[kept]))
+                loss = loss - self.config.entropy_bonus * bonus
             if self.training:
                 stage.learn(residual.detach()[kept], chosen[kept], self.config.restart_below)
             residual = residual - quantized
             anchor = anchor - quantized.detach()
             codes.append(chosen)
+        if self.config.gradient == "nsvq":
+            total = noise_substitution(x, total) if self.training else straight_through(x, total)
         latents = total.reshape(batch, frames, dim).transpose(1, 2)
         stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
         return Quantized(latents, stacked, loss / len(self.stages), torch.stack(counts))
@@ -65,6 +74,9 @@ class ResidualQuantizer(Quantizer):
     @torch.no_grad()
     def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
         """Codes of latents `[batch, dim, frames]`, and how far each frame is from having other codes."""
+        if self.config.beam > 1:
+            codebooks = [stage.all_vectors() for stage in self._stages()[:n_codebooks]]
+            return search_codebooks(z, codebooks, self.config.beam)
         batch, dim, frames = z.shape
         residual = z.transpose(1, 2).reshape(-1, dim)
         gap = torch.full((len(residual),), torch.inf, dtype=z.dtype, device=z.device)
@@ -120,13 +132,3 @@ class ResidualQuantizer(Quantizer):
 
     def _stages(self) -> list[Stage]:
         return [stage for stage in self.stages if isinstance(stage, Stage)]
-
-
-def build_stage(lookup: LookupConfig, size: int, dim: int) -> Stage:
-    """One fresh codebook of `size` entries for vectors of `dim` dimensions."""
-    match lookup:
-        case EuclideanConfig():
-            return EuclideanStage(lookup, size, dim)
-        case CosineConfig():
-            return CosineStage(lookup, size, dim)
-    raise ConfigError(f"There is no lookup of kind {lookup.kind!r}.")

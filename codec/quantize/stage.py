@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from codec.quantize.lookup import Match
+from codec.quantize.lookup import Match, scores
 
 
 class Trained(NamedTuple):
@@ -48,6 +48,13 @@ class Stage(nn.Module):
         device = next(iter(self.state_dict().values())).device
         return self.vectors(torch.arange(self.size, device=device))
 
+    def distances(self, x: torch.Tensor) -> torch.Tensor:
+        """Squared distances between vectors and codes as the search compares them, `[n, size]`.
+
+        With a gradient towards vectors and, where they learn by gradient, codes.
+        """
+        return x.square().sum(1, keepdim=True) - 2 * scores(x, self.all_vectors())
+
     def train_step(self, x: torch.Tensor, anchor: torch.Tensor, commitment: float) -> Trained:
         """Quantizes x for training.
 
@@ -55,6 +62,9 @@ class Stage(nn.Module):
             x: vectors whose gradient is the decoder's.
             anchor: the same values, through which losses reach the encoder.
             commitment: weight of the loss that pulls latents to their codes.
+
+        Returns:
+            With the gradient "nsvq", vectors whose gradient is that of the codes alone.
         """
         raise TypeError(f"{type(self).__name__} must define train_step(x, anchor, commitment)")
 
@@ -68,3 +78,10 @@ class Stage(nn.Module):
         x and codes are what this process chose in the step; statistics are summed over all processes.
         """
         raise TypeError(f"{type(self).__name__} must define learn(x, codes, restart_below)")
+
+    def forget(self) -> None:
+        """Starts averages, which a model's file does not hold, again from the codes as they are."""
+
+    def figures(self) -> dict[str, torch.Tensor]:
+        """What training logs of this codebook beside its usage: names and scalars."""
+        return {}

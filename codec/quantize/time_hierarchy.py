@@ -51,7 +51,7 @@ class TimeHierarchyQuantizer(Quantizer):
             points = self.stride // stride
             codes.append(_to_frames(out.codes, points))
             # One row a code of the frame; what a codebook counted is shared by its points in time.
-            counts.append(self._counts(out.codes, out.counts, points))
+            counts.append(out.counts.repeat_interleave(points, dim=0))
             losses.append(out.loss)
         return Quantized(total, torch.cat(codes, 1), torch.stack(losses).mean(), torch.cat(counts))
 
@@ -115,10 +115,6 @@ class TimeHierarchyQuantizer(Quantizer):
             for firsts in level.first_equals()
             for _ in range(self.stride // stride)
         ]
-
-    def _counts(self, codes: torch.Tensor, counts: torch.Tensor, points: int) -> torch.Tensor:
-        """Counts `[stages * points, size]` of codes `[batch, stages, frames * points]` by point in time."""
-        return counts.repeat_interleave(points, dim=0)
 
     def _draw(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codebooks of all levels together each item of the batch uses, `[batch]`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import distributed
 
@@ -40,3 +42,21 @@ def perplexity(counts: torch.Tensor) -> torch.Tensor:
     """`2^H` of the distribution of codes `[..., size]`: the number of codes in effective use, `[...]`."""
     p = counts / counts.sum(-1, keepdim=True).clamp(min=1e-12)
     return torch.exp(torch.special.entr(p).sum(-1))
+
+
+def soft_entropy(distances: torch.Tensor) -> torch.Tensor:
+    """Entropy in nats of the mean soft assignment of a batch, a scalar: highest if codes are equally likely.
+
+    A vector belongs to code k with the share `softmax(-d_k / t)`. t is a constant by which a code that is as
+    much farther than the nearest one as codes are on average has the weight `size^-2`: the nearest codes
+    decide, and even codes far away from all vectors have a gradient.
+
+    Args:
+        distances: squared distances d between vectors and codes, `[n, size]`; n may be 0.
+    """
+    if not len(distances):
+        return distances.sum()
+    excess = distances - distances.detach().amin(1, keepdim=True)
+    mean = excess.detach().mean().clamp(min=torch.finfo(distances.dtype).tiny)
+    shares = torch.softmax(-2 * math.log(distances.shape[1]) * excess / mean, dim=1)
+    return torch.special.entr(shares.mean(0)).sum()

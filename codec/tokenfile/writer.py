@@ -105,10 +105,7 @@ class PageWriter:
 
 def with_entropy(header: Header, tables: Tables) -> Header:
     """The header of the same file, entropy coded; raises ConfigError when the tables are for other codes."""
-    if (
-        tables.weights_hash != header.weights_hash
-        or tables.codebook_sizes[: header.codebooks] != header.codebook_sizes
-    ):
+    if tables.weights_hash != header.weights_hash or tables.coded(header.codebook_sizes) is None:
         raise ConfigError(
             f"these entropy tables are for the codes of model {tables.model} ({tables.weights_hash}), not of "
             f"{header.model or '?'} ({header.weights_hash or 'no hash'})"

@@ -16,8 +16,7 @@ from codec.models import store
 from codec.models.config import CodecConfig, from_json
 from codec.models.network import CodecNetwork
 from codec.quantize import ResidualConfig
-from codec.quantize.cosine import CosineStage
-from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.stage import Stage
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +48,8 @@ def start_from_weights(network: CodecNetwork, adversary: nn.Module | None, sourc
     check_same(network.config, loaded.config, source)
     copy_folded(loaded, network)
     for stage in network.quantizer.modules():
-        if isinstance(stage, EuclideanStage | CosineStage):
-            stage.usage.fill_(1)
-        if isinstance(stage, EuclideanStage):
-            stage.sums.copy_(stage.codebook)
+        if isinstance(stage, Stage):
+            stage.forget()
 
 
 def read_checkpoint(path: Path) -> tuple[CodecConfig, dict[str, torch.Tensor]]:

@@ -34,9 +34,11 @@ register_type(CodecSection, serializer=CodecSection.plain, deserializer=CodecSec
 class RecipeParser(LightningArgumentParser):
     """Lightning's parser with short errors and exit code 2, which leaves model.codec to `training.recipe`."""
 
-    def add_lightning_class_args(self, lightning_class: Any, nested_key: str, **options: Any) -> Any:
+    def add_lightning_class_args(
+        self, lightning_class: Any, nested_key: str, subclass_mode: bool = False, required: bool = True
+    ) -> list[str]:
         if lightning_class is not CodecTraining:
-            return super().add_lightning_class_args(lightning_class, nested_key, **options)
+            return super().add_lightning_class_args(lightning_class, nested_key, subclass_mode, required)
         added = self.add_class_arguments(lightning_class, nested_key, skip={"codec"})
         self.add_argument(
             f"--{nested_key}.codec",

@@ -3,7 +3,8 @@
     python recipes/ablations/run.py --root CORPUS --valid-root HELD_OUT --steps 600
 
 Equal time: an ablation that is slower or faster than the base by more than 5 % is trained a second time, for
-as many steps as fit into the base's time, so that its learning rate ends at zero there too.
+as many steps as fit into the base's time, so that its learning rate ends at zero there too. Time is processor
+time of the training process, which other load on the machine changes little.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ METRICS = ("pesq", "stoi", "mel")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One training: its steps, the seconds they took, and validation figures by `metric@kbps`."""
+    """One training: its steps, the seconds of processor time they took, and figures by `metric@kbps`."""
 
     steps: int
     seconds: float
@@ -32,7 +33,7 @@ class Outcome:
 
     @property
     def speed(self) -> float:
-        """Steps per second, without start and validation."""
+        """Steps per second of processor time, without start and validation."""
         return self.steps / self.seconds
 
 
@@ -51,7 +52,7 @@ def train(name: str, folder: Path, steps: int, options: list[str]) -> Outcome:
         *options,
     ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    took = re.search(r"Trained \d+ steps in ([0-9.]+) s", done.stdout)
+    took = re.search(r"([0-9.]+) s of processor time", done.stdout)
     if done.returncode or took is None:
         sys.exit(f"the ablation {name} failed")
     newest = max(folder.glob("version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
@@ -74,7 +75,7 @@ def table(title: str, outcomes: dict[str, Outcome]) -> str:
     first = next(iter(outcomes.values())).figures
     rates = sorted({key.split("@")[1] for key in first}, key=float)
     at = " / ".join(rates)
-    lines = [f"{title}\n", f"| ablation | steps | steps/s | PESQ @ {at} kbps | STOI | mel distance |"]
+    lines = [f"{title}\n", f"| ablation | steps | steps per CPU second | PESQ @ {at} kbps | STOI | mel distance |"]
     lines.append("|---|---|---|---|---|---|")
     for name, outcome in outcomes.items():
         cells = [" / ".join(f"{outcome.figures[f'{m}@{r}']:.3f}" for r in rates) for m in METRICS]
@@ -106,7 +107,7 @@ def main(
         same_time[name] = (
             same_steps[name] if alike else train(name, folder / f"{name}_equal_time", wanted, options)
         )
-    print("\n" + table(f"Equal time ({base.seconds / 60:.1f} min)", same_time))
+    print("\n" + table(f"Equal time ({base.seconds / 60:.1f} min of processor time)", same_time))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ SMALL = [
     "--data.valid_clips=1",
     "--model.codec.quantizer.codebook_size=32",
     "--model.start_seconds=10",
+    "--model.quantize_from=1",
     "--model.valid_kbps=[0.25, 1.5]",
     "--trainer.max_steps=2",
     "--trainer.log_every_n_steps=1",
@@ -136,5 +137,5 @@ def _assert_within(part: dict[str, object], whole: dict[str, object]) -> None:
         found = whole[key]
         if isinstance(value, dict) and isinstance(found, dict):
             _assert_within(value, found)
-        elif key not in ("start_step", "codebook_size"):
+        elif key not in ("start_step", "codebook_size", "quantize_from"):
             assert found == value, key

@@ -51,10 +51,7 @@ def needed(header: Header, tables: Tables | None = None) -> Tables:
                 f"the token file is entropy coded with tables {header.tables} of model {header.model or '?'} "
                 f"({header.weights_hash or 'no hash'}), which are not here: they belong beside the model"
             ) from None
-    if (
-        tables.weights_hash != header.weights_hash
-        or tables.codebook_sizes[: header.codebooks] != header.codebook_sizes
-    ):
+    if tables.weights_hash != header.weights_hash or tables.coded(header.codebook_sizes) is None:
         raise TokenFileError(
             f"the token file names entropy tables {header.tables}, which are for the codes of another model, "
             f"{tables.model} ({tables.weights_hash})"

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +112,18 @@ class Tables:
             digest.update(f"{name} {array.dtype.newbyteorder('<').str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()[: 2 * ID_BYTES]
+
+    def coded(self, codebook_sizes: Sequence[int]) -> int | None:
+        """How many of a file's codebooks these tables code; None when they are for other codes.
+
+        The last codebook of a file may be smaller than the model's own, and is then packed plainly.
+        """
+        sizes = tuple(codebook_sizes)
+        own = self.codebook_sizes[: len(sizes)]
+        if sizes == own:
+            return len(sizes)
+        smaller = len(sizes) == len(own) and sizes[:-1] == own[:-1] and sizes[-1] < own[-1]
+        return len(sizes) - 1 if smaller else None
 
     def save(self, file: BinaryIO) -> None:
         """Write the tables: a .npz archive of integer arrays, and facts as JSON in bytes."""

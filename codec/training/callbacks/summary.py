@@ -17,19 +17,21 @@ class Summary(lightning.Callback):
     """Prints the summary to standard output when training has ended."""
 
     def __init__(self) -> None:
-        self._began = (0.0, 0)
-        self._validation_began = self._validating = 0.0
+        self._began = (0.0, 0.0, 0)
+        self._validation_began = (0.0, 0.0)
+        self._validating = self._processor_validating = 0.0
         self._seen: dict[str, list[float]] = {}
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._began = (time.perf_counter(), trainer.global_step)
+        self._began = (time.perf_counter(), time.process_time(), trainer.global_step)
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._validation_began = time.perf_counter()
+        self._validation_began = (time.perf_counter(), time.process_time())
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._validating += time.perf_counter() - self._validation_began
+            self._validating += time.perf_counter() - self._validation_began[0]
+            self._processor_validating += time.process_time() - self._validation_began[1]
             for name, value in trainer.callback_metrics.items():
                 if name.startswith("valid/"):
                     self._seen.setdefault(name.removeprefix("valid/"), []).append(float(value))
@@ -41,11 +43,12 @@ class Summary(lightning.Callback):
     def text(self, trainer: lightning.Trainer) -> str:
         """The summary, several lines."""
         seconds = time.perf_counter() - self._began[0] - self._validating
-        steps = trainer.global_step - self._began[1]
+        processor = time.process_time() - self._began[1] - self._processor_validating
+        steps = trainer.global_step - self._began[2]
         speed = steps / max(seconds, 1e-9)
         lines = [
-            f"Trained {steps} steps in {seconds:.1f} s ({speed:.2f} steps/s), "
-            f"validated in {self._validating:.1f} s."
+            f"Trained {steps} steps in {seconds:.1f} s ({speed:.2f} steps/s, {processor:.1f} s of processor "
+            f"time), validated in {self._validating:.1f} s."
         ]
         if self._seen:
             lines.append("Validation" + " " * 14 + "last    best")

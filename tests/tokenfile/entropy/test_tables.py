@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codec import shipped
 from codec.errors import ConfigError
 from codec.tokenfile import load_tables
 from codec.tokenfile.entropy.find import SUFFIX, tables_beside, tables_of
@@ -117,3 +118,11 @@ def test_tables_are_found_by_the_weights_that_they_are_for(tmp_path):
     assert beside.id == TABLES.id
     assert tables_beside(tmp_path / "small.safetensors", "f" * 16) is None
     assert tables_beside(tmp_path / "other.safetensors") is None
+
+
+def test_shipped_models_have_tables_for_their_weights():
+    for name in shipped.names():
+        model = shipped.load(name)
+        tables = tables_of(model.name, model.weights_hash)
+        assert tables is not None, f"codec entropy learn {name} CORPUS makes tables for these weights"
+        assert tables.codebook_sizes == model.codebook_sizes
