@@ -55,6 +55,12 @@ def evaluate(
     clips: Annotated[
         int, typer.Option(min=0, help="Recordings to be heard on the page, the worst ones first.")
     ] = 8,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE.svg", help="Write a plot of quality over bitrate here.")
+    ] = None,
+    plot_metric: Annotated[
+        str, typer.Option(metavar="KEY", help="What the plot shows: a metric by its name in --json.")
+    ] = "pesq_wb",
     as_json: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")
     ] = None,
@@ -78,17 +84,21 @@ def evaluate(
 ) -> None:
     """Measure decoded recordings by bitrate: PESQ, ViSQOL, STOI, SI-SDR, distances of spectra and pitch."""
     rates = None if kbps is None else _rates(kbps, "--kbps")
-    for target in (as_json, as_csv, page):
+    for target in (as_json, as_csv, page, plot):
         _check_target(target, force)
     try:
         from codec.evaluation import clips as clip_maker
         from codec.evaluation import export
+        from codec.evaluation.results import METRICS
         from codec.evaluation.systems import check_names, model_systems
     except ImportError as error:
         if (error.name or "").startswith("codec"):
             raise
         raise missing_extra("eval", error) from error
 
+    keys = [metric.key for metric in METRICS]
+    if plot_metric not in keys:
+        raise typer.BadParameter(f"choose one of {', '.join(keys)}", param_hint="--plot-metric")
     models = model_systems(model or [None], rates, device)
     systems: list[System] = [*models, *_peers(against or [], peer or [], rates)]
     check_names(systems)
@@ -106,6 +116,10 @@ def evaluate(
         export.write_json(as_json, whole)
     if as_csv is not None:
         export.write_csv(as_csv, whole)
+    if plot is not None:
+        from codec.evaluation.page import rate_distortion_svg
+
+        export.write_text(plot, rate_distortion_svg(whole.rows, plot_metric))
     if page is not None:
         from codec.evaluation.page import render
 

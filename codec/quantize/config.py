@@ -135,7 +135,7 @@ class LatticeConfig:
         learned near-orthogonal basis (Babai; OLVQ, Zhang et al. 2024).
     dim: dimensions of the learned lattice, at most 24.
     orthogonality: weight of the loss that keeps the vectors of the learned basis at right angles.
-    codebook_weight: weight of the loss that pulls the learned basis to latents.
+    codebook_weight: weight of the loss that pulls what points stand for to latents.
     """
 
     kind: Literal["lattice"] = "lattice"

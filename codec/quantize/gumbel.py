@@ -45,10 +45,10 @@ class GumbelStage(LearnedStage):
 
     def train_step(self, x: torch.Tensor, anchor: torch.Tensor, commitment: float) -> Trained:
         if self.training:
-            # A copy, since upkeep may change the codebook before the gradient is computed.
-            codebook = self.codebook.clone()
+            # Copies, since `learn` changes both before the gradient is computed.
+            codebook, variance = self.codebook.clone(), self.variance.clone()
             drawn = F.gumbel_softmax(
-                scores(x, codebook) / self.variance,
+                scores(x, codebook) / variance,
                 tau=self.temperature,  # type: ignore[arg-type]
                 hard=True,
             )

@@ -97,10 +97,11 @@ class LatticeStage(Stage):
             # 2 Z^n is part of every one of these lattices, so this is uniform modulo the lattice.
             spread = 2 * torch.rand_like(y)
             seen = torch.where(inside[:, None], y + self._turn(spread - self._round(spread)), seen)
-        projected = self.project(anchor)
-        loss = commitment * (projected - chosen.detach()).square().mean(1)
+        # In the space of x: the projection could make its own distances as small as it likes.
+        made = self.unproject(chosen)
+        loss = commitment * (anchor - made.detach()).square().mean(1)
+        loss = loss + self._config.codebook_weight * (anchor.detach() - made).square().mean(1)
         if self.basis is not None:
-            loss = loss + self._config.codebook_weight * (projected.detach() - chosen).square().mean(1)
             loss = loss + self._config.orthogonality * self.obliqueness()
         return Trained(self.unproject(seen), codes, loss)
 

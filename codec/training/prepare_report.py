@@ -95,7 +95,7 @@ def _figures(limits: Thresholds) -> list[Figure]:
         Figure("length (s)", lambda a: a.seconds, limits.min_seconds),
         Figure("bandwidth (kHz)", lambda a: a.bandwidth / 1000, limits.min_bandwidth / 1000),
         Figure("estimated SNR (dB)", lambda a: a.snr, limits.min_snr),
-        Figure("level (dB below full scale)", lambda a: a.level, None),
+        Figure("level (dB of full scale)", lambda a: a.level, None),
         Figure("silence (%)", lambda a: 100 * a.silence, 100 * limits.max_silence),
         Figure("clipped samples (%)", lambda a: 100 * a.clipping, 100 * limits.max_clipping),
     ]
@@ -165,7 +165,8 @@ def _histogram(figure: Figure, read: Sequence[Analysis]) -> str:
     """Counts in even bins up to the 99th percentile; the last bin takes what is above."""
     values = np.array([figure.value(a) for a in read])
     low, high = float(values.min()), float(np.percentile(values, 99))
-    high = max(high, low + 1e-6)
+    if high <= low:  # all alike: one bar, at the left
+        high = low + max(1.0, abs(low))
     counts, edges = np.histogram(np.minimum(values, high), _BINS, (low, high))
     width, height = 300, 120
     step = width / _BINS
@@ -191,7 +192,7 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>TITLE</title>
 <style>
 body { font: 15px/1.4 sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; } th, td { text-align: left; padding: 2px 14px 2px 0; }
+table { border-collapse: collapse; margin-bottom: 1rem; } th, td { text-align: left; padding: 2px 14px 2px 0; }
 th { border-bottom: 1px solid #999; } tr:nth-child(odd) td { background: #f5f5f5; }
 figure { display: inline-block; margin: 0 1rem 1rem 0; } figcaption { font-size: 13px; }
 rect { fill: #4878a8; } line { stroke: #c33; stroke-width: 2; } text { font-size: 11px; fill: #555; }

@@ -102,3 +102,20 @@ def test_a_journal_makes_the_second_run_print_the_same(
     assert first.code == second.code == 0
     assert first.out == second.out
     assert len((tmp_path / "journal").read_text().splitlines()) == 2
+
+
+def test_a_plot_is_a_picture_of_the_metric_that_was_asked_for(
+    run: Run, make_speech: MakeSpeech, tmp_path: Path
+) -> None:
+    plot = tmp_path / "plot.svg"
+    command = ["eval", make_speech("a.wav", 1.0), "--kbps", "1.5,3", "--jobs", "1", "--plot", plot]
+    assert run(*command, "--plot-metric", "stoi").code == 0
+    text = plot.read_text()
+    assert text.startswith("<svg")
+    assert "STOI" in text
+
+
+def test_a_plot_of_no_metric_is_a_usage_error(run: Run, make_speech: MakeSpeech) -> None:
+    result = run("eval", make_speech("a.wav", 1.0), "--plot-metric", "beauty")
+    assert result.code == 2
+    assert "choose one of pesq_wb" in result.err

@@ -233,3 +233,19 @@ assert decoded(coded(coded_tokens())) == coded_tokens()
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("codebooks", [1, 2, 4])
+def test_a_smaller_last_codebook_is_packed_plainly(codebooks):
+    tokens = coded_tokens(TABLES, 2, codebooks, 60)
+    codes = tokens.codes.copy()
+    codes[:, -1] %= 8
+    smaller = dataclasses.replace(tokens, codes=codes, codebook_sizes=(64,) * (codebooks - 1) + (8,))
+    data = coded(smaller, TABLES, 25)
+    assert decoded(data) == smaller
+    if codebooks > 1:
+        assert len(data) < len(plain(smaller, 25))
+    trimmed = io.BytesIO()
+    if codebooks > 1:
+        tokenfile.trim(io.BytesIO(data), trimmed, codebooks - 1)
+        assert decoded(trimmed.getvalue()) == tokens.at(codebooks=codebooks - 1)
