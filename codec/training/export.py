@@ -7,11 +7,14 @@ from pathlib import Path
 import lightning
 
 from codec.models.store import save
+from codec.training.discriminators import save_discriminators
 from codec.training.module import CodecTraining
 
 
 class ExportModel(lightning.Callback):
     """Writes the averaged weights as a model after every validation and at the end of training.
+
+    Discriminators, if there are any, are written beside it, for training that goes on from the model.
 
     Args:
         folder: where to write `<name>.safetensors` and `<name>.json`; the run's log folder if not given.
@@ -37,3 +40,5 @@ class ExportModel(lightning.Callback):
     def _export(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.is_global_zero and not trainer.sanity_checking and isinstance(pl_module, CodecTraining):
             save(pl_module.average, self.path)
+            if pl_module.adversary is not None:
+                save_discriminators(pl_module.adversary, self.path)

@@ -7,7 +7,6 @@ import pickle
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn.utils import parametrize
 
 from codec import shipped
@@ -17,19 +16,21 @@ from codec.models.config import CodecConfig, from_json
 from codec.models.network import CodecNetwork
 from codec.quantize import ResidualConfig
 from codec.quantize.stage import Stage
+from codec.training.adversary import Adversary
+from codec.training.discriminators import load_discriminators
 
 log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def start_from_weights(network: CodecNetwork, adversary: nn.Module | None, source: str) -> None:
+def start_from_weights(network: CodecNetwork, adversary: Adversary | None, source: str) -> None:
     """Gives the network, and discriminators where the source has the same ones, the weights of source.
 
     The codebooks' moving averages, which a model does not hold, start again from the codebooks.
 
     Args:
         network: set in place.
-        adversary: set in place if the source is a checkpoint with the same discriminators.
+        adversary: set in place if the source, or the file beside it, has the same discriminators.
         source: name of a shipped model, path of a model, or of a `.ckpt` that training wrote.
 
     Raises:
@@ -44,12 +45,15 @@ def start_from_weights(network: CodecNetwork, adversary: nn.Module | None, sourc
             adversary.load_state_dict(judges)
             log.info("discriminators go on from %s", source)
         return
-    loaded, _ = store.load(shipped.resolve(source))
+    weights = shipped.resolve(source)
+    loaded, _ = store.load(weights)
     check_same(network.config, loaded.config, source)
     copy_folded(loaded, network)
     for stage in network.quantizer.modules():
         if isinstance(stage, Stage):
             stage.forget()
+    if adversary is not None and load_discriminators(adversary, weights):
+        log.info("discriminators go on from those beside %s", weights.name)
 
 
 def read_checkpoint(path: Path) -> tuple[CodecConfig, dict[str, torch.Tensor]]:

@@ -192,7 +192,8 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>TITLE</title>
 <style>
 body { font: 15px/1.4 sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin-bottom: 1rem; } th, td { text-align: left; padding: 2px 14px 2px 0; }
+table { border-collapse: collapse; margin-bottom: 1rem; }
+th, td { text-align: left; padding: 2px 14px 2px 0; }
 th { border-bottom: 1px solid #999; } tr:nth-child(odd) td { background: #f5f5f5; }
 figure { display: inline-block; margin: 0 1rem 1rem 0; } figcaption { font-size: 13px; }
 rect { fill: #4878a8; } line { stroke: #c33; stroke-width: 2; } text { font-size: 11px; fill: #555; }

@@ -15,6 +15,9 @@ from codec.models import CodecConfig, SeanetConfig, store
 from codec.models.network import CodecNetwork
 from codec.quantize import CosineConfig
 from codec.quantize.euclidean import EuclideanStage
+from codec.training.adversary import Adversary
+from codec.training.discriminators import load_discriminators, save_discriminators
+from codec.training.export import ExportModel
 from codec.training.finetune import start_from_weights
 from tests.training.small import CODEC, PERIOD, QUANTIZER, fit, judged, training
 
@@ -95,6 +98,32 @@ def test_a_checkpoint_brings_its_discriminators(tmp_path: Path) -> None:
     fresh = {name: tensor.clone() for name, tensor in other.adversary.state_dict().items()}
     start_from_weights(other.network, other.adversary, str(tmp_path / "step=2.ckpt"))
     assert all(torch.equal(tensor, fresh[name]) for name, tensor in other.adversary.state_dict().items())
+
+
+def test_a_run_leaves_its_discriminators_beside_the_model(tmp_path: Path) -> None:
+    first = training(adversary=judged())
+    fit(first, 2, callbacks=[ExportModel(str(tmp_path))])
+    second = training(adversary=judged())
+    assert first.adversary is not None
+    assert second.adversary is not None
+    start_from_weights(second.network, second.adversary, str(tmp_path / "small.safetensors"))
+    for name, tensor in first.adversary.state_dict().items():
+        assert torch.equal(second.adversary.state_dict()[name], tensor.half().float()), name
+
+
+def test_discriminators_of_other_sizes_start_afresh(tmp_path: Path) -> None:
+    save_discriminators(Adversary(judged()), tmp_path / "a.safetensors")
+    other = Adversary(judged(period=PERIOD))
+    fresh = {name: tensor.clone() for name, tensor in other.state_dict().items()}
+    assert not load_discriminators(other, tmp_path / "a.safetensors")
+    assert not load_discriminators(other, tmp_path / "b.safetensors")
+    assert all(torch.equal(tensor, fresh[name]) for name, tensor in other.state_dict().items())
+
+
+def test_damaged_discriminators_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.discriminators").write_bytes(b"\x07" * 100)
+    with pytest.raises(ModelError, match=r"a\.discriminators is damaged"):
+        load_discriminators(Adversary(judged()), tmp_path / "a.safetensors")
 
 
 def test_a_model_of_another_architecture_is_refused(tmp_path: Path) -> None:
