@@ -1,13 +1,14 @@
-"""Crafted token files that lie under right checksums, as seeds beside the golden files.
+"""Seeds beside the golden files: token files that lie under right checksums, entropy coded ones, and tables.
 
     python -m tests.fuzz.make_corpus
 
-writes them to `corpus/tokenfile`, where they are kept: a seed that found something stays for good.
+writes them to folders of `corpus`, where they are kept: a seed that found something stays for good.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 
 from codec import tokenfile
 from codec.tokenfile.checksum import sealed
@@ -16,6 +17,7 @@ from codec.tokenfile.header import header_bytes
 from codec.tokenfile.pages import PAGE_MARKER, Page, page_bytes
 from codec.tokenfile.varint import varint
 from tests.fuzz.targets import HERE
+from tests.tokenfile.entropy.examples import TABLES, coded, coded_tokens
 from tests.tokenfile.examples import file_of, some_tokens, streamed
 
 
@@ -44,11 +46,33 @@ def crafted() -> dict[str, bytes]:
     }
 
 
+def entropy_coded() -> dict[str, bytes]:
+    """Files by name."""
+    return {
+        "one_page": coded(coded_tokens(frames=60)),
+        "many_pages_of_two_channels": coded(coded_tokens(channels=2, codebooks=3, frames=50), page_frames=9),
+        "some_layers_packed": coded(coded_tokens(frames=40, surprise=0.6), page_frames=25),
+        "an_open_stream": coded(coded_tokens(frames=33, n_samples=None), page_frames=12),
+    }
+
+
+def tables() -> dict[str, bytes]:
+    """Files by name."""
+    file = io.BytesIO()
+    TABLES.save(file)
+    return {"small": file.getvalue()}
+
+
 def main() -> None:
-    folder = HERE / "corpus" / "tokenfile"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in crafted().items():
-        (folder / f"{name}.cdc").write_bytes(data)
+    for kind, suffix, files in (
+        ("tokenfile", "cdc", crafted()),
+        ("coded", "cdc", entropy_coded()),
+        ("tables", "npz", tables()),
+    ):
+        folder = HERE / "corpus" / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            (folder / f"{name}.{suffix}").write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ entry and the test in CI with it.
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ import crc32c
 
 from codec import tokenfile
 from codec.errors import ConfigError, TokenFileError
+from codec.tokenfile import Tables
 from codec.tokenfile.checksum import sealed
+from tests.tokenfile.entropy.examples import TABLES
 from tests.tokenfile.examples import pipe
 
 HERE = Path(__file__).parent
@@ -42,24 +45,42 @@ class Target:
 
 
 def read_token_file(data: bytes) -> None:
-    """Every way into a token file."""
+    """Every way into a token file without tables."""
+    _read(data, None)
+
+
+def read_coded_file(data: bytes) -> None:
+    """Every way into a token file with the tables that the entropy coded seeds need."""
+    _read(data, TABLES)
+
+
+def read_tables(data: bytes) -> None:
+    """A file of tables."""
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        file.write(data)
+        file.flush()
+        with suppress(ConfigError):
+            tokenfile.load_tables(Path(file.name))
+
+
+def _read(data: bytes, tables: Tables | None) -> None:
     for conceal in (False, True):
         with suppress(TokenFileError):
-            tokenfile.read(io.BytesIO(data), conceal=conceal)
+            tokenfile.read(io.BytesIO(data), conceal=conceal, tables=tables)
         # ConfigError: the stretch is not inside of what the file says it holds.
         with suppress(TokenFileError, ConfigError):
-            tokenfile.read(io.BytesIO(data), start=0.05, end=0.2, conceal=conceal)
+            tokenfile.read(io.BytesIO(data), start=0.05, end=0.2, conceal=conceal, tables=tables)
     with suppress(TokenFileError):
         tokenfile.read_header(io.BytesIO(data))
     with suppress(TokenFileError):
-        for _ in tokenfile.PageReader(pipe(data, 64), conceal=True).packets():
+        for _ in tokenfile.PageReader(pipe(data, 64), conceal=True, tables=tables).packets():
             pass
     with suppress(TokenFileError):
         tokenfile.trim(io.BytesIO(data), io.BytesIO(), 1)
     with suppress(TokenFileError, ConfigError):
         tokenfile.cut_file(io.BytesIO(data), io.BytesIO(), 0.1, None)
     with suppress(TokenFileError, ConfigError):
-        tokenfile.cat([io.BytesIO(data), io.BytesIO(data)], io.BytesIO())
+        tokenfile.cat([io.BytesIO(data), io.BytesIO(data)], io.BytesIO(), tables=tables)
 
 
 def repair_token_file(data: bytes) -> bytes:
@@ -90,4 +111,6 @@ def _repaired_records(data: bytes) -> bytes:
 
 TARGETS = {
     "tokenfile": Target(read_token_file, (GOLDEN, HERE / "corpus" / "tokenfile"), repair_token_file),
+    "coded": Target(read_coded_file, (HERE / "corpus" / "coded",), repair_token_file),
+    "tables": Target(read_tables, (HERE / "corpus" / "tables",), bytes),
 }
