@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import distributed
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
@@ -134,7 +135,7 @@ def fit(
         max_epochs=-1,
         logger=False,
         callbacks=[log, *callbacks],
-        enable_checkpointing=bool(callbacks),
+        enable_checkpointing=any(isinstance(item, ModelCheckpoint) for item in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
