@@ -75,8 +75,8 @@ def table(title: str, outcomes: dict[str, Outcome]) -> str:
     first = next(iter(outcomes.values())).figures
     rates = sorted({key.split("@")[1] for key in first}, key=float)
     at = " / ".join(rates)
-    lines = [f"{title}\n", f"| ablation | steps | steps per CPU second | PESQ @ {at} kbps | STOI | mel distance |"]
-    lines.append("|---|---|---|---|---|---|")
+    heads = ["ablation", "steps", "steps per CPU second", f"PESQ @ {at} kbps", "STOI", "mel distance"]
+    lines = [f"{title}\n", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, outcome in outcomes.items():
         cells = [" / ".join(f"{outcome.figures[f'{m}@{r}']:.3f}" for r in rates) for m in METRICS]
         lines.append(f"| {name} | {outcome.steps} | {outcome.speed:.2f} | {' | '.join(cells)} |")
