@@ -13,8 +13,8 @@ import torch
 from codec.quantize.base import Exact
 from codec.quantize.lookup import scores
 
-# From residuals, and the sums that left them, both [paths, dim], to the codes worth trying, [paths, candidates],
-# and what they would add, [paths, candidates, dim].
+# From residuals, and the sums that left them, both [paths, dim], to the codes worth trying,
+# [paths, candidates], and what they would add, [paths, candidates, dim].
 Expand = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 # Numbers that a search holds at once; more vectors than fit are searched in turns.
@@ -36,7 +36,7 @@ def beam_search(x: torch.Tensor, stages: Sequence[Expand], beam: int, cost: int)
 
 
 def search_codebooks(z: torch.Tensor, codebooks: Sequence[torch.Tensor], beam: int) -> Exact:
-    """Codes of latents `[batch, dim, frames]` from codebooks `[size, dim]` that are summed; the gaps are 0."""
+    """Codes of latents `[batch, dim, frames]` from codebooks `[size, dim]` that are summed; gaps are 0."""
     batch, dim, frames = z.shape
     stages = [_codebook(codebook, beam) for codebook in codebooks]
     cost = max(len(codebook) for codebook in codebooks) + 3 * beam * dim

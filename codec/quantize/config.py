@@ -351,7 +351,8 @@ class TopKConfig:
     only all digits together decode.
 
     codebook_size: entries of the codebook. k: codes that are summed.
-    similarity: "cosine" between latent and code (section 3.1), or "euclidean", nearness to 1 / k of the latent.
+    similarity: "cosine" between latent and code (section 3.1), or "euclidean", nearness to 1 / k of the
+        latent.
     commitment: weight of the loss that pulls latents to their sum.
     codebook_weight: weight of the loss that pulls the sum to latents.
     restart_below: as in ResidualConfig.

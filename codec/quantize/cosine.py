@@ -10,6 +10,7 @@ from codec.quantize.config import CosineConfig, Gradient, Upkeep
 from codec.quantize.gradient import pass_gradient
 from codec.quantize.learned import LearnedStage
 from codec.quantize.lookup import Match, match, nearest
+from codec.quantize.projection import principal_axes
 from codec.quantize.stage import Trained
 
 
@@ -65,3 +66,13 @@ class CosineStage(LearnedStage):
         pull_latents = (projected - chosen.detach()).square().mean(1)
         pull_codes = (projected.detach() - chosen).square().mean(1)
         return Trained(quantized, codes, commitment * pull_latents + self._codebook_weight * pull_codes)
+
+    @torch.no_grad()
+    def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
+        """Projects to the principal axes of x, and places the codes there by k-means."""
+        mean, axes, _ = principal_axes(x, self.codebook.shape[1])
+        self.project.weight.copy_(axes)
+        self.project.bias.copy_(-axes @ mean)
+        self.unproject.weight.copy_(axes.T)
+        self.unproject.bias.copy_(mean)
+        super().start(x, generator)

@@ -20,8 +20,9 @@ class LatticeStage(Stage):
     LL-VQ-VAE, Khalil et al. 2023), or to the nearest point of D4 or E8, for which B is the identity.
 
     A codebook has the `size` lattice points nearest to the origin, before B. A vector whose lattice point is
-    not among them gets the nearest (by Euclidean distance, after B) of those that are, found by search; with D4
-    and E8 the code is therefore always that of the nearest point of the bounded set.
+    not among them gets the nearest (by Euclidean distance, after B) of those that are, found by search; with
+    D4 and E8 the code is therefore always that of the nearest point of the bounded set. That search depends
+    on the data, so the encoder's graph does not export; the decoder's does.
     """
 
     def __init__(self, config: LatticeConfig, size: int, dim: int) -> None:
@@ -86,21 +87,27 @@ class LatticeStage(Stage):
         """In training, the decoder sees the projection with noise that is uniform in a lattice cell.
 
         Noise has the error's distribution where cells are small, and passes a gradient to the basis that
-        rounding does not have. Vectors outside the bounded set pass straight through.
+        rounding does not have. A vector outside the bounded set gives its point, whose gradient is that of
+        the basis alone: more of the same direction would change nothing. What it loses pulls the projection
+        inside.
         """
         y = self.project(x)
         with torch.no_grad():
             codes, inside, _ = self._find(y)
         chosen = self._bounded()[codes]
-        seen = y + (chosen - y).detach()
         if self.training:
             # 2 Z^n is part of every one of these lattices, so this is uniform modulo the lattice.
             spread = 2 * torch.rand_like(y)
-            seen = torch.where(inside[:, None], y + self._turn(spread - self._round(spread)), seen)
-        # In the space of x: the projection could make its own distances as small as it likes.
+            seen = torch.where(inside[:, None], y + self._turn(spread - self._round(spread)), chosen)
+        else:
+            seen = y + (chosen - y).detach()
+        # Losses are measured in the space of x: the projection could make its own distances as small as it
+        # likes.
         made = self.unproject(chosen)
         loss = commitment * (anchor - made.detach()).square().mean(1)
         loss = loss + self._config.codebook_weight * (anchor.detach() - made).square().mean(1)
+        beyond = (self.project(anchor) - chosen.detach()) @ self.unproject.weight.detach().T
+        loss = loss + beyond.square().mean(1) * ~inside
         if self.basis is not None:
             loss = loss + self._config.orthogonality * self.obliqueness()
         return Trained(self.unproject(seen), codes, loss)

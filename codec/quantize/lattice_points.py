@@ -31,7 +31,7 @@ def nearest_d(x: torch.Tensor) -> torch.Tensor:
 
 
 def nearest_e8(x: torch.Tensor) -> torch.Tensor:
-    """The nearest point of E8, the union of D8 and D8 + (1/2, ..., 1/2) (Conway and Sloane 1982, section V)."""
+    """The nearest point of E8, which is D8 and D8 + (1/2, ..., 1/2) (Conway and Sloane 1982, section V)."""
     whole = nearest_d(x)
     half = nearest_d(x - 0.5) + 0.5
     nearer = (x - half).square().sum(-1, keepdim=True) < (x - whole).square().sum(-1, keepdim=True)
@@ -48,9 +48,9 @@ NEAREST: dict[Lattice, Callable[[torch.Tensor], torch.Tensor]] = {
 def first_points(lattice: Lattice, dim: int, size: int) -> np.ndarray:
     """The `size` points nearest to the origin, twice their coordinates as int64 `[size, dim]`.
 
-    The order is part of a model's meaning: by length, and points of equal length in an order without preference
-    for a direction (a hash of their coordinates), so that a shell that does not fit whole is not cut off at one
-    side.
+    The order is part of a model's meaning: by length, and points of equal length in an order without
+    preference for a direction (a hash of their coordinates), so that a shell that does not fit whole is not
+    cut off at one side.
     """
     squared = 0
     while True:

@@ -42,8 +42,8 @@ class NeuralQuantizer(Quantizer):
         """Quantizes latents `[batch, dim, frames]` for training.
 
         The loss is `|sg(z) - x^_i|^2 + commitment |z - sg(x^_i)|^2`, averaged over stages, with x^_i the sum
-        of the first i codes (equation 5 of the paper, and the commitment of VQ-VAE); the first part's gradient
-        reaches all stages up to i. Dropout as in `ResidualQuantizer`.
+        of the first i codes (the loss of every stage of section 3, and the commitment of VQ-VAE); the first
+        part's gradient reaches all stages up to i. Dropout as in `ResidualQuantizer`.
         """
         batch, dim, frames = z.shape
         x = z.transpose(1, 2).reshape(-1, dim)
@@ -153,13 +153,13 @@ class NeuralQuantizer(Quantizer):
 
 
 class NeuralStage(nn.Module):
-    """`f(x^, c) = v_L`, `v_0 = c + W [c; x^] + b`, `v_l+1 = v_l + W'' relu(W' v_l + b') + b''` (equation 4).
+    """`f(x^, c) = v_L`, `v_0 = c + W [c; x^] + b`, `v_l+1 = v_l + W'' relu(W' v_l + b') + b''` (section 3).
 
     The last layer of every sum starts at zero, so that a fresh network returns its codes as they are, and
     training sets out from residual k-means.
 
-    rough: a plain codebook `[size, dim]`, the moving average of the residuals that chose each code. Its nearest
-    codes are those worth judging by the network (the pre-selection of QINCo2, Vallaeys et al. 2025).
+    rough: a plain codebook `[size, dim]`, the moving average of the residuals that chose each code. Its
+    nearest codes are those worth judging by the network (the pre-selection of QINCo2, Vallaeys et al. 2025).
     """
 
     rough: torch.Tensor

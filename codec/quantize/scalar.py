@@ -12,8 +12,8 @@ from codec.quantize.lookup import Match
 from codec.quantize.projection import best_decoding, principal_axes
 from codec.quantize.stage import Stage, Trained
 
-# The bound is this much (relatively) inside the outermost values' cells, as in the paper's appendix A.1.
-_INSIDE = 1e-3
+# The bound is this much (relatively) below the outermost values, as in the paper's appendix A.1.
+_BELOW = 1e-3
 
 
 class ScalarStage(Stage):
@@ -150,6 +150,7 @@ def _bound(level: int, symmetric: bool) -> tuple[float, float, float]:
     """h, o and s of one dimension."""
     if symmetric:
         return float(level // 2), 0.0, 0.0
-    half = (level - 1) * (1 - _INSIDE) / 2
+    # For hundreds of levels 1e-3 would be more than half a step, and the outermost values out of reach.
+    half = (level - 1) / 2 - min((level - 1) * _BELOW / 2, 0.25)
     offset = 0.0 if level % 2 else 0.5
     return half, offset, math.tan(offset / half)

@@ -19,7 +19,8 @@ class TopKQuantizer(Quantizer):
     """`q = sum of e_j, j in S`, S the k codes most similar to z (section 3.1 of the paper).
 
     Which codes they are is one number below C(size, k), and the codes are its digits (`Combinations`), so no
-    prefix of them decodes.
+    prefix of them decodes. The check of damaged digits depends on the data, so the decoder's graph does not
+    export; the encoder's does.
     """
 
     usage: torch.Tensor
@@ -81,7 +82,7 @@ class TopKQuantizer(Quantizer):
 
     @torch.no_grad()
     def start(self, z: torch.Tensor, generator: torch.Generator) -> None:
-        """Places the codes at 1 / k of the centroids of k-means: alike codes then sum to what they are like."""
+        """Places the codes at 1 / k of the centroids of k-means: k that are alike sum to their like."""
         x = z.transpose(1, 2).flatten(0, 1)
         centroids, counts = kmeans(x, self.config.codebook_size, generator=generator)
         self.codebook.copy_(centroids / self.config.k)

@@ -59,4 +59,5 @@ def soft_entropy(distances: torch.Tensor) -> torch.Tensor:
     excess = distances - distances.detach().amin(1, keepdim=True)
     mean = excess.detach().mean().clamp(min=torch.finfo(distances.dtype).tiny)
     shares = torch.softmax(-2 * math.log(distances.shape[1]) * excess / mean, dim=1)
-    return torch.special.entr(shares.mean(0)).sum()
+    # Where a share is zero, the derivative of its entropy is infinite.
+    return torch.special.entr(shares.mean(0).clamp(min=1e-30)).sum()

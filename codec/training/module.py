@@ -14,6 +14,7 @@ from codec.errors import ConfigError
 from codec.models import store
 from codec.models.config import CodecConfig, from_json, to_json
 from codec.models.network import CodecNetwork, Reconstruction
+from codec.quantize.stage import Stage
 from codec.quantize.usage import perplexity
 from codec.training.adversary import Adversary, AdversaryConfig
 from codec.training.balancer import Balancing, build_combiner
@@ -24,7 +25,7 @@ from codec.training.guard import SkipGuard, check_precision
 from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
 from codec.training.ranks import any_rank, average_gradients, copy_from_first, rank_and_size
 from codec.training.recipe import CodecSection
-from codec.training.schedule import OptimizerConfig, rate_share
+from codec.training.schedule import OptimizerConfig, codebook_share, rate_share
 from codec.training.start import start_codebooks, start_networks
 from codec.training.validation import Figures
 
@@ -112,7 +113,7 @@ class CodecTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         config = self.optimizer
         generator = torch.optim.AdamW(
-            self._generator_parameters(), lr=config.rate, betas=config.betas, weight_decay=config.weight_decay
+            self._generator_groups(), lr=config.rate, betas=config.betas, weight_decay=config.weight_decay
         )
         if self.adversary is None:
             return [generator]
@@ -200,6 +201,17 @@ class CodecTraining(lightning.LightningModule):
         projections = [part for part in (self.distill_codec, self.distill_features) if part is not None]
         return [p for part in (self.network, *projections) for p in part.parameters()]
 
+    def _generator_groups(self) -> list[dict[str, Any]]:
+        """The generator's parameters; codebooks that learn at another rate are the second group."""
+        own = self.optimizer.codebook_rate != 1 or self.optimizer.codebook_warmup_steps > 0
+        books = {
+            parameter
+            for name, parameter in self.network.quantizer.named_parameters()
+            if own and name.endswith("codebook")
+        }
+        groups = ([p for p in self._generator_parameters() if p not in books], list(books))
+        return [{"params": group} for group in groups if group]
+
     def _last_weight(self) -> torch.Tensor:
         return [p for p in self.network.decoder.parameters() if p.dim() > 1][-1]
 
@@ -211,6 +223,8 @@ class CodecTraining(lightning.LightningModule):
         for optimizer, rate in zip(optimizers, rates, strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = rate * share
+        for group in optimizers[0].param_groups[1:]:
+            group["lr"] *= codebook_share(self.optimizer, self.global_step)
         return optimizers
 
     def _inner_losses(self, made: Reconstruction, audio: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -257,12 +271,15 @@ class CodecTraining(lightning.LightningModule):
         return torch.cat([segments[i] for i in range(count)])[:, None].to(self.device)
 
     def _log_codes(self, counts: torch.Tensor) -> None:
-        """Health of every codebook in this batch, from counts `[codebooks, size]`."""
+        """Health of every codebook in this batch, from counts `[codebooks, size]`, and its own figures."""
         effective, used = perplexity(counts), (counts > 0).float().mean(1)
         for i, value in enumerate(effective):
             self.log(f"perplexity/{i:02d}", value)
             self.log(f"entropy/{i:02d}", value.log2())
             self.log(f"usage/{i:02d}", used[i])
+        for part, stage in self.network.quantizer.named_modules():
+            if isinstance(stage, Stage):
+                self.log_dict({f"{name}/{part}": value for name, value in stage.figures().items()})
 
 
 def _codec_distillation(

@@ -10,10 +10,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from codec.codec import Codec
 from codec.errors import ConfigError, ModelError, OutputError
 from codec.models import CodecConfig, from_json, store, to_json
 from codec.models.network import CodecNetwork
+from codec.torch_engine import torch_codec
 from tests.networks import CONFIGS, SEANET, SPECTRAL, small_network
 
 
@@ -107,7 +107,7 @@ def test_other_types_of_weights_load_and_hash(tmp_path: Path) -> None:
     safetensors.torch.save_file({name: tensor.bfloat16() for name, tensor in tensors.items()}, path)
     network, digest = store.load(path)
     assert len(digest) == 16
-    assert Codec(network, digest).name == SPECTRAL.name
+    assert torch_codec(network, digest).name == SPECTRAL.name
 
 
 def test_files_cut_at_any_place_are_refused(tmp_path: Path) -> None:

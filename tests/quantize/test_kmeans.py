@@ -9,9 +9,11 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from codec.quantize import CosineConfig, EuclideanConfig, ResidualConfig, ResidualQuantizer
-from codec.quantize.kmeans import kmeans
+from codec.quantize import CosineConfig, EuclideanConfig, ResidualConfig, ResidualQuantizer, SimConfig
+from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.kmeans import _lloyd, converged_kmeans, kmeans
 from codec.quantize.lookup import nearest
+from codec.quantize.sim import SimStage
 from codec.quantize.usage import dead_codes
 
 
@@ -85,3 +87,42 @@ def test_the_start_leaves_no_dead_codes(lookup: EuclideanConfig | CosineConfig) 
         used = len(chosen.unique()) / 64
         assert used == 1 if isinstance(lookup, EuclideanConfig) else used > 0.5
         assert not len(dead_codes(stage.usage, 0.01))  # type: ignore[arg-type]
+
+
+def test_mini_batches_are_as_good_as_scikit_learn() -> None:
+    """16 clusters of 6000 vectors are many for each, so most steps see a part of them."""
+    x = vectors()
+    reference = np.median(
+        [KMeans(16, n_init=1, random_state=seed).fit(x.numpy()).inertia_ for seed in range(3)]
+    )
+    ours = np.median(
+        [error(x, converged_kmeans(x, 16, generator=torch.Generator().manual_seed(s))[0]) for s in range(3)]
+    )
+    assert ours <= 1.02 * reference / float(x.square().sum())
+
+
+def test_k_means_to_its_end_is_as_good_as_scikit_learn() -> None:
+    x = vectors()
+    reference = KMeans(64, n_init=1, random_state=0).fit(x.numpy()).inertia_
+    stage = EuclideanStage(EuclideanConfig(learning="frozen"), 64, 6)
+    stage.start(x, torch.Generator().manual_seed(0))
+    assert error(x, stage.codebook) <= 1.02 * reference / float(x.square().sum())
+
+
+def test_an_empty_cluster_takes_half_of_the_fullest() -> None:
+    x = torch.cat([torch.randn(90, 2) / 10, 5 + torch.randn(10, 2) / 10])
+    # The third centroid is nearest to nothing.
+    start = torch.tensor([[0.0, 0.0], [5.0, 5.0], [99.0, 99.0]])
+    centroids, counts = _lloyd(x, start, 10, torch.Generator().manual_seed(0))
+    assert counts.min() > 0
+    assert float((centroids.norm(dim=1) < 1).sum()) == 2
+
+
+def test_simvq_starts_within_its_means_and_uses_its_codes() -> None:
+    torch.manual_seed(0)
+    x = vectors()
+    stage = SimStage(SimConfig(), 64, 6)
+    fresh = error(x, stage.all_vectors().detach())
+    stage.start(x, torch.Generator().manual_seed(0))
+    assert error(x, stage.all_vectors().detach()) < 0.8 * fresh
+    assert len(stage.search(x).unique()) > 48

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from codec.quantize import CosineConfig, EuclideanConfig
+from codec.quantize import CosineConfig, EuclideanConfig, GumbelConfig
 from codec.quantize.cosine import CosineStage
 from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.gumbel import GumbelStage
+from codec.quantize.learned import LearnedStage
 from codec.quantize.usage import dead_codes, perplexity, replacements
+from codec.quantize.vq_vae import GradientStage
 
 
 def test_one_step_is_the_formula() -> None:
@@ -96,44 +100,61 @@ def test_perplexity_is_two_to_the_entropy() -> None:
     assert math.isclose(float(perplexity(torch.ones(1024))), 1024, rel_tol=1e-5)
 
 
-def _rank(rank: int, folder: str, lookup: str) -> None:
+def _rank(rank: int, folder: str) -> None:
     """One of two training processes: learns from its half of the batch and stores what it has then."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    stage, x = _stage_and_batch(lookup)
-    for step in range(3):
-        half = x[step].chunk(2)[rank]
-        stage.learn(half, stage.search(half), restart_below=0)
-    torch.save(stage.state_dict(), f"{folder}/rank{rank}.pt")
-    torch.manual_seed(rank)
-    half = x[0].chunk(2)[rank]
-    stage.learn(half, torch.zeros(len(half), dtype=torch.long), restart_below=0.9)  # all others die
-    torch.save(stage.state_dict(), f"{folder}/restarted{rank}.pt")
+    for name in STAGES:
+        stage, x = _stage_and_batch(name)
+        for step in range(3):
+            half = x[step].chunk(2)[rank]
+            stage.learn(half, stage.search(half), restart_below=0)
+        torch.save(stage.state_dict(), f"{folder}/{name}{rank}.pt")
+        torch.manual_seed(rank)
+        half = x[0].chunk(2)[rank]
+        stage.usage.zero_()[0] = 1
+        stage.learn(half, torch.zeros(len(half), dtype=torch.long), restart_below=0.9)  # all others are dead
+        torch.save(stage.state_dict(), f"{folder}/{name}_renewed{rank}.pt")
     distributed.destroy_process_group()
 
 
-def _stage_and_batch(lookup: str) -> tuple[EuclideanStage | CosineStage, torch.Tensor]:
+STAGES: dict[str, Callable[[], EuclideanStage | LearnedStage]] = {
+    "average": lambda: EuclideanStage(EuclideanConfig(decay=0.5), 8, 4),
+    "average_split": lambda: EuclideanStage(EuclideanConfig(decay=0.5), 8, 4, upkeep="split"),
+    "average_cluster": lambda: EuclideanStage(EuclideanConfig(decay=0.5), 8, 4, upkeep="cluster"),
+    "gradient": lambda: GradientStage(EuclideanConfig(learning="gradient"), 8, 4, upkeep="cluster_sampled"),
+    "cosine": lambda: CosineStage(CosineConfig(dim=3), 8, 4),
+    "gumbel": lambda: GumbelStage(GumbelConfig(), 8, 4, upkeep="split"),
+}
+
+
+def _stage_and_batch(name: str) -> tuple[EuclideanStage | LearnedStage, torch.Tensor]:
     torch.manual_seed(0)
     x = torch.randn(3, 200, 4)
-    stage: EuclideanStage | CosineStage
-    if lookup == "euclidean":
-        stage = EuclideanStage(EuclideanConfig(decay=0.5), 8, 4)
-    else:
-        stage = CosineStage(CosineConfig(dim=3), 8, 4)
-    return stage, x
+    return STAGES[name](), x
 
 
-@pytest.mark.parametrize("lookup", ["euclidean", "cosine"])
-def test_two_processes_learn_what_one_learns_from_the_joint_batch(tmp_path: Path, lookup: str) -> None:
-    multiprocessing.spawn(_rank, args=(str(tmp_path), lookup), nprocs=2)
-    stage, x = _stage_and_batch(lookup)
-    for batch in x:
-        stage.learn(batch, stage.search(batch), restart_below=0)
-    for rank in range(2):
-        learned = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
-        for name, tensor in stage.state_dict().items():
-            torch.testing.assert_close(learned[name], tensor, rtol=1e-5, atol=1e-6)
-    first, second = (torch.load(tmp_path / f"restarted{rank}.pt", weights_only=True) for rank in range(2))
-    for name, tensor in first.items():
-        assert torch.equal(second[name], tensor), f"the ranks restarted {name} differently"
-    assert not torch.equal(first["codebook"], stage.codebook)
+def test_two_processes_learn_what_one_learns_from_the_joint_batch(tmp_path: Path) -> None:
+    multiprocessing.spawn(_rank, args=(str(tmp_path),), nprocs=2)
+    for name in STAGES:
+        stage, x = _stage_and_batch(name)
+        for batch in x:
+            stage.learn(batch, stage.search(batch), restart_below=0)
+        for rank in range(2):
+            learned = torch.load(tmp_path / f"{name}{rank}.pt", weights_only=True)
+            for key, tensor in stage.state_dict().items():
+                torch.testing.assert_close(learned[key], tensor, rtol=1e-5, atol=1e-6)
+        first, second = (
+            torch.load(tmp_path / f"{name}_renewed{rank}.pt", weights_only=True) for rank in range(2)
+        )
+        for key, tensor in first.items():
+            assert torch.equal(second[key], tensor), f"the ranks renewed {key} of {name} differently"
+        assert not torch.equal(first["codebook"], stage.codebook)
+
+
+def test_a_frozen_codebook_stays() -> None:
+    stage = EuclideanStage(EuclideanConfig(learning="frozen"), 4, 2)
+    before = stage.codebook.clone()
+    x = torch.randn(50, 2)
+    stage.learn(x, stage.search(x), restart_below=0.5)
+    assert torch.equal(stage.codebook, before)

@@ -10,14 +10,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec.errors import ConfigError
-from codec.quantize import CosineConfig, EuclideanConfig, ResidualConfig, ResidualQuantizer
+from codec.quantize import (
+    CosineConfig,
+    EuclideanConfig,
+    GumbelConfig,
+    ResidualConfig,
+    ResidualQuantizer,
+    SimConfig,
+    StochasticConfig,
+)
+from codec.quantize.config import LookupConfig
 from codec.quantize.euclidean import EuclideanStage
 
-LOOKUPS = [EuclideanConfig(), CosineConfig(dim=4)]
+LOOKUPS = [
+    EuclideanConfig(),
+    EuclideanConfig(learning="gradient"),
+    EuclideanConfig(learning="frozen"),
+    CosineConfig(dim=4),
+    SimConfig(),
+    GumbelConfig(),
+    StochasticConfig(),
+]
 
 
 def quantizer(
-    lookup: EuclideanConfig | CosineConfig | None = None, *, n_codebooks: int = 4, dropout: float = 0.0
+    lookup: LookupConfig | None = None, *, n_codebooks: int = 4, dropout: float = 0.0
 ) -> ResidualQuantizer:
     torch.manual_seed(0)
     config = ResidualConfig(
@@ -30,7 +47,7 @@ def quantizer(
     return ResidualQuantizer(config, 6)
 
 
-def started(lookup: EuclideanConfig | CosineConfig | None = None) -> tuple[ResidualQuantizer, torch.Tensor]:
+def started(lookup: LookupConfig | None = None) -> tuple[ResidualQuantizer, torch.Tensor]:
     made = quantizer(lookup).eval()
     x = torch.randn(1000, 6)
     made.start(x.T[None], torch.Generator().manual_seed(0))
@@ -38,12 +55,12 @@ def started(lookup: EuclideanConfig | CosineConfig | None = None) -> tuple[Resid
 
 
 @pytest.mark.parametrize("lookup", LOOKUPS)
-def test_every_prefix_decodes_to_the_sum_of_its_codes(lookup: EuclideanConfig | CosineConfig) -> None:
+def test_every_prefix_decodes_to_the_sum_of_its_codes(lookup: LookupConfig) -> None:
     made, z = started(lookup)
     codes = made.encode(z).codes
     assert codes.shape == (1, 4, 1000)
     total = torch.zeros_like(z)
-    for n, stage in enumerate(made.stages, 1):
+    for n, stage in enumerate(made._stages(), 1):
         total = total + stage.vectors(codes[0, n - 1]).T
         torch.testing.assert_close(made.decode(codes[:, :n]), total)
         assert torch.equal(made.encode(z, n).codes, codes[:, :n])
@@ -58,7 +75,7 @@ def test_the_error_falls_with_every_stage() -> None:
 
 
 @pytest.mark.parametrize("lookup", LOOKUPS)
-def test_training_and_encoding_choose_the_same_codes(lookup: EuclideanConfig | CosineConfig) -> None:
+def test_training_and_encoding_choose_the_same_codes(lookup: LookupConfig) -> None:
     made, z = started(lookup)
     out = made.double()(z.double())
     encoded = made.encode(z.double())
@@ -82,11 +99,11 @@ def test_an_item_with_n_codebooks_gets_exactly_their_sum() -> None:
     made, z = started()
     made.config = ResidualConfig(n_codebooks=4, codebook_size=16, dropout=1.0, restart_below=0)
     batch = z.reshape(6, 50, 20).transpose(0, 1)
-    learned = [stage.codebook.clone() for stage in made._stages()]
+    learned = [stage.state_dict()["codebook"].clone() for stage in made._stages()]
     made.train()
     out = made(batch)
     for stage, codebook in zip(made._stages(), learned, strict=True):
-        stage.codebook.copy_(codebook)
+        stage.state_dict()["codebook"].copy_(codebook)
     prefixes = [made.decode(out.codes[:, :n]) for n in range(1, 5)]
     drawn = []
     for item in range(len(batch)):
@@ -105,7 +122,7 @@ def test_dropped_stages_have_no_loss_and_do_not_learn() -> None:
     made, z = started()
     made.train()
     made._draw_codebooks = lambda batch, device: torch.full((batch,), 2)  # type: ignore[method-assign]
-    before = [stage.codebook.clone() for stage in made._stages()]
+    before = [stage.state_dict()["codebook"].clone() for stage in made._stages()]
     z = z.clone().requires_grad_()
     out = made(z)
     changed = [not torch.equal(stage.codebook, old) for stage, old in zip(made.stages, before, strict=True)]  # type: ignore[arg-type]
@@ -120,7 +137,7 @@ def test_dropped_stages_have_no_loss_and_do_not_learn() -> None:
 
 def test_evaluation_uses_all_codebooks_and_learns_nothing() -> None:
     made = quantizer(dropout=1.0).eval()
-    before = [stage.codebook.clone() for stage in made._stages()]
+    before = [stage.state_dict()["codebook"].clone() for stage in made._stages()]
     out = made(torch.randn(8, 6, 20))
     assert out.counts.sum(1).tolist() == [160] * 4
     assert all(torch.equal(s.codebook, old) for s, old in zip(made.stages, before, strict=True))  # type: ignore[arg-type]

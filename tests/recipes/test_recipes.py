@@ -15,6 +15,7 @@ import codec
 from codec.models.config import from_plain
 from codec.models.network import CodecNetwork
 from codec.models.store import read_config
+from codec.quantize.catalogue import configured
 from codec.shipped import resolve
 from codec.training.run import run
 from tests.training.runs import RECIPES, ROOT, train, twin
@@ -139,3 +140,12 @@ def _assert_within(part: dict[str, object], whole: dict[str, object]) -> None:
             _assert_within(value, found)
         elif key not in ("start_step", "codebook_size", "quantize_from"):
             assert found == value, key
+
+
+def test_every_quantization_system_has_a_recipe_that_says_what_the_catalogue_says() -> None:
+    found = {path.stem: path for path in (RECIPES / "quantizers").glob("*.yaml")}
+    assert sorted(found) == sorted(configured())
+    base = yaml.safe_load((RECIPES / "ablations" / "base.yaml").read_text())["model"]["codec"]
+    for name, path in found.items():
+        codec_section = base | yaml.safe_load(path.read_text())["model"]["codec"]
+        assert from_plain(codec_section, "model.codec").quantizer == configured()[name].config, name

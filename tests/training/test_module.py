@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from codec.errors import CodecError, ConfigError
 from codec.models.network import CodecNetwork
-from codec.quantize import CosineConfig, EuclideanConfig
+from codec.quantize import CosineConfig, EuclideanConfig, GumbelConfig, StochasticConfig
 from codec.training.guard import SkipGuard, check_precision
 from codec.training.module import CodecTraining
 from tests.training.small import (
@@ -219,3 +220,30 @@ def test_names_of_the_network_s_weights_are_those_of_a_bare_network() -> None:
     for part in ("network", "average"):
         names = [n.removeprefix(f"{part}.") for n in module.state_dict() if n.startswith(f"{part}.")]
         assert names == bare
+
+
+def test_codebooks_learn_at_their_own_rate_after_their_own_warm_up() -> None:
+    lookup = EuclideanConfig(learning="gradient")
+    codec = dataclasses.replace(CODEC, quantizer=dataclasses.replace(QUANTIZER, lookup=lookup, upkeep="none"))
+    optimizer = dataclasses.replace(OPTIMIZER, codebook_rate=0.5, codebook_warmup_steps=4, decay_steps=0)
+    module = training(codec=codec, optimizer=optimizer)
+    fit(module, 2)
+    others, books = module.optimizers().param_groups  # type: ignore[union-attr]
+    assert [tuple(book.shape) for book in books["params"]] == [(32, 16)] * 3
+    # The last of 2 steps, the end of the general warm-up and half of the codebooks' own.
+    assert others["lr"] == pytest.approx(optimizer.rate)
+    assert books["lr"] == pytest.approx(optimizer.rate * 0.5 * 2 / 4)
+
+
+@pytest.mark.parametrize(
+    ("lookup", "figure"),
+    [(GumbelConfig(anneal_steps=4), "temperature"), (StochasticConfig(), "sigma")],
+    ids=["gumbel", "stochastic"],
+)
+def test_figures_of_drawn_codes_are_logged_and_fall(
+    lookup: GumbelConfig | StochasticConfig, figure: str
+) -> None:
+    codec = dataclasses.replace(CODEC, quantizer=dataclasses.replace(QUANTIZER, lookup=lookup))
+    _, log = fit(training(codec=codec), 4)
+    seen = [step[f"{figure}/stages.0"] for step in log.steps]
+    assert all(later < earlier for earlier, later in itertools.pairwise(seen))
