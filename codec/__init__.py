@@ -6,7 +6,7 @@
     codec.write("a.cdc", tokens)
     audio = model.decode(codec.read("a.cdc").at(kbps=3))
 
-Importing this does not import PyTorch; the first `load` does.
+Importing this does not import PyTorch; the first `load` does, unless it is for the runtime "onnx".
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The class brings PyTorch, which reading and trimming token files should not wait for.
+    # The class brings audio files and resampling, which reading and trimming token files should not wait for.
     if name == "Codec":
         from codec.codec import Codec
 

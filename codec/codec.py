@@ -8,15 +8,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from codec.audio import check_audio, resample
+from codec.engine import EncodingState, Engine
 from codec.errors import ConfigError, ModelError
-from codec.exact import EncoderState, ExactEncoder, Search
-from codec.models.network import CodecNetwork
-from codec.models.rates import Rates
-from codec.quantize import Quantizer
 from codec.streaming import BLOCK_FRAMES, StreamDecoder, StreamEncoder, StreamFormat
 from codec.tokens import Codes, Tokens, ladder, rates, sizes_for
 
@@ -25,25 +20,31 @@ class Codec:
     """A loaded model. It has no state between calls, so threads and streams may share it.
 
     Args:
-        network: encoder, quantizer and decoder with their weights.
-        weights_hash: 16 hex digits that tokens carry, so that no other weights decode them.
-        smaller: the smaller codebooks that make bitrates between those of whole codebooks, if it has any.
+        engine: what runs its network: PyTorch (`codec.torch_engine`) or onnxruntime (`codec.runtime`).
     """
 
-    def __init__(self, network: CodecNetwork, weights_hash: str, smaller: Rates | None = None) -> None:
-        self._network = network.eval()
-        self._encoder = ExactEncoder(network)
-        self._smaller = smaller
-        self._ladder = ladder(network.quantizer.codebook_sizes, () if smaller is None else smaller.sizes)
-        self.weights_hash = weights_hash
-        config = network.config
-        self.config = config
-        self.name: str = config.name
-        self.sample_rate: int = config.sample_rate
-        self.hop_length: int = config.frame_length
-        self.frame_rate: Fraction = config.frame_rate
-        self.codebook_sizes: tuple[int, ...] = config.quantizer.codebook_sizes
-        self._form = StreamFormat(config.sample_rate, config.frame_length, network.decoder.delay)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        facts = engine.facts
+        self._facts = facts
+        self._ladder = ladder(facts.codebook_sizes, facts.smaller)
+        self.name: str = facts.name
+        self.weights_hash: str = facts.weights_hash
+        self.sample_rate: int = facts.sample_rate
+        self.hop_length: int = facts.hop_length
+        self.frame_rate: Fraction = facts.frame_rate
+        self.codebook_sizes: tuple[int, ...] = facts.codebook_sizes
+        self._form = StreamFormat(facts.sample_rate, facts.hop_length, facts.delay)
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the network."""
+        return self._engine
+
+    @property
+    def delay(self) -> int:
+        """Samples, at the model's rate, that decoding lags."""
+        return self._form.delay
 
     @property
     def latency(self) -> float:
@@ -63,12 +64,10 @@ class Codec:
         Raises:
             ConfigError: a rate that the model lacks, or both are given.
         """
-        smaller = () if self._smaller is None else self._smaller.sizes
-        return sizes_for(kbps, codebooks, self.frame_rate, self.codebook_sizes, smaller)
+        return sizes_for(kbps, codebooks, self.frame_rate, self.codebook_sizes, self._facts.smaller)
 
     def info(self) -> dict[str, Any]:
         """Facts of the model as plain values."""
-        network = self._network
         return {
             "name": self.name,
             "weights_hash": self.weights_hash,
@@ -78,7 +77,7 @@ class Codec:
             "codebooks": len(self.codebook_sizes),
             "codebook_size": max(self.codebook_sizes),
             "kbps": self.kbps,
-            "parameters": sum(p.numel() for p in network.parameters()),
+            "parameters": self._facts.parameters,
         }
 
     def encode(
@@ -123,23 +122,22 @@ class Codec:
             sample_rate: of all of them, in Hz.
         """
         sizes = self.sizes_for(kbps, codebooks)
-        search = self._search(sizes)
+        encoding = self._engine.encoding(sizes)
         clips = [check_audio(x) for x in recordings]
         rows = [
-            torch.from_numpy(row)
+            row
             for x in clips
             for row in (x if sample_rate == self.sample_rate else resample(x, sample_rate, self.sample_rate))
         ]
         hop = self.hop_length
         frames = [-(-(len(row) + self._form.delay) // hop) if len(row) else 0 for row in rows]
         codes = np.zeros((len(rows), len(sizes), max(frames, default=0)), np.uint16)
-        state = EncoderState()
+        state: EncodingState | None = None
         for first in range(0, codes.shape[2], BLOCK_FRAMES):
             last = min(first + BLOCK_FRAMES, codes.shape[2])
-            block = torch.stack([_stretch(row, first * hop, last * hop) for row in rows])
+            block = np.stack([_stretch(row, first * hop, last * hop) for row in rows])
             valid = [max(0, min(count, last) - first) for count in frames]
-            made, state = self._encoder.step(block[:, None], state, search, valid)
-            codes[..., first:last] = made.numpy()
+            codes[..., first:last], state = encoding.step(block, state, valid)
         tokens, row = [], 0
         for x in clips:
             own = codes[row : row + len(x), :, : frames[row]]
@@ -181,8 +179,7 @@ class Codec:
         sizes = self.sizes_for(kbps, codebooks)
         rate = self.sample_rate if sample_rate is None else sample_rate
         return StreamEncoder(
-            self._encoder,
-            self._search(sizes),
+            self._engine.encoding(sizes),
             self._form,
             sample_rate=rate,
             channels=channels,
@@ -211,16 +208,16 @@ class Codec:
             ModelError: codebooks that the model does not have.
         """
         sizes = self.codebook_sizes if codebook_sizes is None else tuple(codebook_sizes)
-        self._check_sizes(sizes)
+        self.check_sizes(sizes)
         return StreamDecoder(
-            self._network.decoder,
-            self._quantizer(sizes),
+            self._engine.decoding(sizes),
             self._form,
             sample_rate=self.sample_rate if sample_rate is None else sample_rate,
             channels=channels,
+            codebooks=len(sizes),
             skip=skip,
             n_samples=n_samples,
-            check=partial(self._check_codes, sizes),
+            check=partial(self.check_codes, sizes),
         )
 
     def check_tokens(
@@ -234,23 +231,15 @@ class Codec:
             )
         if frame_rate != self.frame_rate:
             raise ModelError(f"These tokens name {self.name}, but their frame rate is not its own.")
-        self._check_sizes(tuple(codebook_sizes))
+        self.check_sizes(tuple(codebook_sizes))
 
-    def _check_sizes(self, sizes: tuple[int, ...]) -> None:
+    def check_sizes(self, sizes: tuple[int, ...]) -> None:
+        """Raises ModelError unless these are sizes of codebooks that the model can have."""
         if sizes not in self._ladder:
             raise ModelError(f"These tokens name {self.name}, but their codebooks are not its own.")
 
-    def _quantizer(self, sizes: tuple[int, ...]) -> Quantizer:
-        """What has codebooks of these sizes, and perhaps more after them."""
-        if self._smaller is None or sizes == self.codebook_sizes[: len(sizes)]:
-            return self._network.quantizer
-        return self._smaller.quantizer(self._network.quantizer, len(sizes), sizes[-1])
-
-    def _search(self, sizes: tuple[int, ...]) -> Search:
-        quantizer = self._quantizer(sizes)
-        return self._encoder.search(len(sizes), None if quantizer is self._network.quantizer else quantizer)
-
-    def _check_codes(self, sizes: tuple[int, ...], codes: Codes) -> None:
+    def check_codes(self, sizes: tuple[int, ...], codes: Codes) -> None:
+        """Raises ConfigError unless codes are uint16 `[channels, codebooks, frames]` of codebooks of sizes."""
         if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 3:
             raise ConfigError("Codes must be a uint16 array [channels, codebooks, frames].")
         if not 1 <= codes.shape[1] <= len(sizes):
@@ -279,7 +268,7 @@ class Codec:
         )
 
 
-def _stretch(row: torch.Tensor, first: int, last: int) -> torch.Tensor:
+def _stretch(row: np.ndarray, first: int, last: int) -> np.ndarray:
     """Samples first to last of a row, with zeros after its end."""
     part = row[first:last]
-    return F.pad(part, (0, last - first - len(part)))
+    return np.pad(part, (0, last - first - len(part)))

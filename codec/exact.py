@@ -10,25 +10,18 @@ for one thread or many.
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 
 from codec.models.network import CodecNetwork
 from codec.nn import State
+from codec.nn.rows import Row, gather
 from codec.quantize import Quantizer
-
-# Largest error of a float32 latent, relative to its norm (or, if larger, to a typical latent's): 4 times the
-# largest seen over 10,000 frames of speech, music, silence, clicks and noise of all levels (2.4e-6), and 13
-# times the largest error of a gap (8e-7), which only the part of the error in one direction changes.
-_ROUNDING = 1e-5
-
-# Frames recomputed at once: enough to be efficient, few enough for little memory.
-_RECHECK_FRAMES = 1024
+from codec.quantize.prepared import prepare
+from codec.recheck import ROUNDING, Window, windows
 
 
 @dataclass(frozen=True)
@@ -47,19 +40,39 @@ class EncoderState:
 
 
 @dataclass(frozen=True, eq=False)
+class EncoderRow:
+    """Where one of many streams stands; fields as of `EncoderState`, of a batch of one."""
+
+    layers: Row | None
+    past: torch.Tensor | None = None
+    frames: int = 0
+    rechecked: int = 0
+
+    def alone(self) -> EncoderRow:
+        """The same, without keeping other rows' memory alive: for a stream that pauses."""
+        past = None if self.past is None else self.past.clone()
+        return EncoderRow(
+            None if self.layers is None else self.layers.alone(), past, self.frames, self.rechecked
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Search:
     """Which codes to look for (`ExactEncoder.search`).
 
-    quantizer: searched first; exact: the same in float64. first_equals: as `Quantizer.first_equals`.
+    quantizer: searched first; exact: the same in float64. first_equals: as `Quantizer.first_equals`, or None
+    where all vectors of all codebooks differ.
     """
 
     n_codebooks: int
     quantizer: Quantizer
     exact: Quantizer
-    first_equals: list[torch.Tensor]
+    first_equals: list[torch.Tensor] | None
 
     def canonical(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes `[batch, n_codebooks, frames]` with the first of equal vectors in the place of each."""
+        if self.first_equals is None:
+            return codes
         return torch.stack([self.first_equals[i][codes[:, i]] for i in range(codes.shape[1])], dim=1)
 
 
@@ -92,9 +105,11 @@ class ExactEncoder:
         return self._search(quantizer, n_codebooks)
 
     def _search(self, quantizer: Quantizer, n_codebooks: int) -> Search:
-        exact = copy.deepcopy(quantizer).to(self._place, torch.float64)
+        exact = prepare(copy.deepcopy(quantizer).to(self._place, torch.float64))
         # Equal vectors are equally near: which one a search returns is chance, so the first stands for all.
-        return Search(n_codebooks, quantizer, exact, [indices.cpu() for indices in quantizer.first_equals()])
+        firsts = [indices.cpu() for indices in quantizer.first_equals()]
+        differ = all(torch.equal(indices, torch.arange(len(indices))) for indices in firsts)
+        return Search(n_codebooks, prepare(quantizer), exact, None if differ else firsts)
 
     @torch.inference_mode()
     def step(
@@ -114,29 +129,73 @@ class ExactEncoder:
         batch, frames = len(audio), audio.shape[-1] // self._hop
         if frames == 0:
             return torch.zeros(batch, search.n_codebooks, 0, dtype=torch.long), state
-        if self._history is None:
-            latents, layers = self._encoder64(audio.to(self._place, torch.float64), state.layers)
-            codes = search.exact.encode(latents, search.n_codebooks).codes
-            return search.canonical(codes.cpu()), EncoderState(layers, None, state.frames + frames, 0)
-        with _full_precision(self._network.device):
-            latents, layers = self._network.encoder(audio.to(self._network.device), state.layers)
-            searched = search.quantizer.encode(latents, search.n_codebooks)
-        codes = searched.codes.cpu()
-        # One bound for all latents of a frame of codes: that of the largest.
-        norms = latents.norm(dim=1).unflatten(1, (-1, self._stride)).amax(2)
-        bound = _ROUNDING * norms.clamp(min=self._typical)
-        unsure = (searched.gap <= bound).cpu()
+        codes, unsure, layers = self._find(audio, state.layers, search)
         for row, count in enumerate(valid or ()):
             unsure[row, count:] = False
-        seen = audio.cpu() if state.past is None else torch.cat([state.past, audio.cpu()], dim=-1)
+        past, rechecked = self._settle(codes, unsure, audio, state.past, state.frames, search)
+        after = EncoderState(layers, past, state.frames + frames, state.rechecked + rechecked)
+        return search.canonical(codes), after
+
+    @torch.inference_mode()
+    def step_rows(
+        self, audio: torch.Tensor, states: Sequence[EncoderRow | None], search: Search
+    ) -> tuple[torch.Tensor, list[EncoderRow]]:
+        """As `step`, for rows that are streams of their own, each at another place.
+
+        Args:
+            audio: `[rows, 1, frames * frame_length]`, frames >= 1.
+            states: what an earlier call returned for each row, or None at its start.
+        """
+        frames = audio.shape[-1] // self._hop
+        layers = gather([None if state is None else state.layers for state in states])
+        codes, unsure, layers = self._find(audio, layers, search)
+        after = []
+        for i, before in enumerate(states):
+            state = EncoderRow(None) if before is None else before
+            row = slice(i, i + 1)
+            past, rechecked = self._settle(
+                codes[row], unsure[row], audio[row], state.past, state.frames, search
+            )
+            after.append(EncoderRow(Row(layers, i), past, state.frames + frames, state.rechecked + rechecked))
+        return search.canonical(codes), after
+
+    def _find(
+        self, audio: torch.Tensor, layers: State, search: Search
+    ) -> tuple[torch.Tensor, torch.Tensor, State]:
+        """Codes `[batch, n_codebooks, frames]`, which frames of them are unsure, and the layers' state."""
+        if self._history is None:
+            latents, layers = self._encoder64(audio.to(self._place, torch.float64), layers)
+            codes = search.exact.encode(latents, search.n_codebooks).codes.cpu()
+            return codes, torch.zeros(len(codes), codes.shape[2], dtype=torch.bool), layers
+        with _full_precision(self._network.device):
+            latents, layers = self._network.encoder(audio.to(self._network.device), layers)
+            searched = search.quantizer.encode(latents, search.n_codebooks)
+        # One bound for all latents of a frame of codes: that of the largest.
+        norms = latents.norm(dim=1).unflatten(1, (-1, self._stride)).amax(2)
+        bound = ROUNDING * norms.clamp(min=self._typical)
+        return searched.codes.cpu(), (searched.gap <= bound).cpu(), layers
+
+    def _settle(
+        self,
+        codes: torch.Tensor,
+        unsure: torch.Tensor,
+        audio: torch.Tensor,
+        past: torch.Tensor | None,
+        before: int,
+        search: Search,
+    ) -> tuple[torch.Tensor | None, int]:
+        """Decides what is unsure, in place in codes; returns the past that coming frames need, and a count.
+
+        past: the audio before this. before: frames so far, without these.
+        """
+        if self._history is None:
+            return None, 0
+        seen = audio.cpu() if past is None else torch.cat([past, audio.cpu()], dim=-1)
         rechecked = int(unsure.sum())
         if rechecked:
-            at_start = seen.shape[-1] == (state.frames + frames) * self._hop
+            at_start = seen.shape[-1] == (before + unsure.shape[1]) * self._hop
             self._recheck(codes, unsure, seen, search, at_start=at_start)
-        past = seen[..., max(0, seen.shape[-1] - self._history) :]
-        return search.canonical(codes), EncoderState(
-            layers, past, state.frames + frames, state.rechecked + rechecked
-        )
+        return seen[..., max(0, seen.shape[-1] - self._history) :], rechecked
 
     def _recheck(
         self, codes: torch.Tensor, unsure: torch.Tensor, seen: torch.Tensor, search: Search, *, at_start: bool
@@ -150,55 +209,29 @@ class ExactEncoder:
         reach = self._history // self._hop
         # Frames of `seen` are counted from its beginning; `unsure` is about the last of them.
         old = seen.shape[-1] // self._hop - unsure.shape[1]
-        alike: dict[int, list[_Window]] = defaultdict(list)
-        for row, marks in enumerate(unsure):
-            for window in _windows(row, (marks.nonzero()[:, 0] + old).tolist(), reach, at_start):
-                alike[window.frames].append(window)
-        for frames, windows in alike.items():
-            at_once = max(1, _RECHECK_FRAMES // frames)
-            for first in range(0, len(windows), at_once):
-                self._decide(codes, seen, search, windows[first : first + at_once], old)
+        for group in windows(unsure.numpy(), old, reach, at_start=at_start):
+            self._decide(codes, seen, search, group, old)
 
     def _decide(
-        self, codes: torch.Tensor, seen: torch.Tensor, search: Search, windows: list[_Window], old: int
+        self, codes: torch.Tensor, seen: torch.Tensor, search: Search, group: list[Window], old: int
     ) -> None:
         audio = torch.stack(
-            [seen[w.row, :, w.begin * self._hop : (w.begin + w.frames) * self._hop] for w in windows]
+            [seen[w.row, :, w.begin * self._hop : (w.begin + w.frames) * self._hop] for w in group]
         )
-        latents = self._encoder64(audio.to(self._place, torch.float64))[0]
-        wanted = [(i, w.row, frame, w.begin) for i, w in enumerate(windows) for frame in w.decided]
+        assert self._history is not None
+        reach = self._history // self._hop
+        audio = audio.to(self._place, torch.float64)
+        if all(w.decided[0] - w.begin >= reach for w in group):
+            # The frames before those to decide only lead up to them: no layer computes more than it must.
+            latents, skipped = self._encoder64.settled(audio), reach
+        else:
+            latents, skipped = self._encoder64(audio)[0], 0
+        wanted = [(i, w.row, frame, w.begin + skipped) for i, w in enumerate(group) for frame in w.decided]
         item, row, frame, begin = (torch.tensor(column) for column in zip(*wanted, strict=True))
         # [item, frame, dim, stride]: what each frame of codes is made of.
         grouped = latents.unflatten(2, (-1, self._stride)).transpose(1, 2)
         exact = search.exact.encode(grouped[item, frame - begin], search.n_codebooks).codes[:, :, 0]
         codes[row, :, frame - old] = exact.cpu()
-
-
-class _Window(NamedTuple):
-    """Consecutive frames of a row of audio, and those of them to decide; the first has its past before it."""
-
-    row: int
-    begin: int
-    frames: int
-    decided: list[int]
-
-
-def _windows(row: int, unsure: list[int], reach: int, at_start: bool) -> list[_Window]:
-    """Windows for unsure frames (ascending), each of which depends on the `reach` frames before it."""
-    windows = []
-    if at_start:
-        # A stream's start is a state of its own, which no run-in of zeros can replace.
-        early = [frame for frame in unsure if frame < reach]
-        if early:
-            windows.append(_Window(row, 0, early[-1] + 1, early))
-        unsure = unsure[len(early) :]
-    if unsure:
-        whole = _Window(row, unsure[0] - reach, unsure[-1] - unsure[0] + 1 + reach, unsure)
-        if len(unsure) * (reach + 1) < whole.frames:
-            windows += [_Window(row, frame - reach, reach + 1, [frame]) for frame in unsure]
-        else:
-            windows.append(whole)
-    return windows
 
 
 @contextmanager

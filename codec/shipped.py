@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from codec.errors import ModelError
+import numpy as np
+
+from codec.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from codec.codec import Codec
 
 DEFAULT = "speech-16k"
+Runtime = Literal["torch", "onnx"]
 _FOLDER = Path(__file__).parent / "weights"
 
 
@@ -47,25 +50,49 @@ def resolve(name_or_path: str | Path | None) -> Path:
     raise ModelError(f"There is no model {str(wanted)!r}: give one of {', '.join(names())}, or a path.")
 
 
-def load(name_or_path: str | Path | None = None, *, device: str = "cpu") -> Codec:
+def load(name_or_path: str | Path | None = None, *, device: str = "cpu", runtime: Runtime = "torch") -> Codec:
     """A codec, ready to use.
 
     Args:
         name_or_path: a shipped model's name, a `.safetensors` file with its `.json` beside it, or a folder
             that holds one model; the shipped default if not given.
-        device: where PyTorch computes, e.g. "cpu" or "cuda".
+        device: where PyTorch computes, e.g. "cpu" or "cuda"; "auto" is an Nvidia or AMD GPU where PyTorch
+            can use one, else the CPU.
+        runtime: "onnx" runs the graphs that `codec export` made beside the weights, on the CPU and without
+            importing PyTorch; needs onnxruntime. The shipped models have them.
 
     Raises:
-        ModelError: no such model, a damaged one, or a device that PyTorch does not have.
+        ModelError: no such model, a damaged one, no graphs for the runtime, a runtime that is not installed,
+            or a device that PyTorch does not have or that lacks an operation of the model.
+        ConfigError: an unknown runtime, or "onnx" with a device other than the CPU.
     """
-    from codec.codec import Codec
+    if runtime == "onnx":
+        if device not in ("auto", "cpu"):
+            raise ConfigError(
+                f'The runtime "onnx" computes on the CPU, not on {device!r}: use runtime="torch".'
+            )
+        from codec.codec import Codec
+        from codec.runtime import OnnxEngine
+
+        return Codec(OnnxEngine(resolve(name_or_path)))
+    if runtime != "torch":
+        raise ConfigError(f'runtime must be "torch" or "onnx", not {runtime!r}.')
     from codec.models import rates, store
+    from codec.torch_engine import torch_codec
 
     weights = resolve(name_or_path)
     network, weights_hash = store.load(weights)
     smaller = rates.beside(weights, weights_hash, network.quantizer.codebook_sizes)
+    if device == "auto":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        network.to(device)
+        model = torch_codec(network.to(device), weights_hash, smaller)
+        if network.device.type != "cpu":
+            # What a device lacks shows only when it computes: now, and not in the middle of a recording.
+            model.decode(model.encode(np.zeros(2 * model.hop_length, np.float32), model.sample_rate))
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"The device {device!r} cannot be used: {str(error).splitlines()[0]}.") from error
-    return Codec(network, weights_hash, smaller)
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ModelError(f"The device {device!r} cannot be used: {reason}.") from error
+    return model

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 
 from codec.audio import MAX_CHANNELS, check_audio
+from codec.engine import Decoding, Encoding, EncodingState
 from codec.errors import AudioError, ConfigError
-from codec.exact import EncoderState, ExactEncoder, Search
-from codec.models.base import Decoder
-from codec.nn import State
-from codec.quantize import Quantizer
 from codec.resampling import Resampler
 from codec.tokens import Codes, check_int
 
@@ -50,8 +47,7 @@ class StreamEncoder:
 
     def __init__(
         self,
-        encoder: ExactEncoder,
-        search: Search,
+        encoding: Encoding,
         form: StreamFormat,
         *,
         sample_rate: int,
@@ -60,8 +56,8 @@ class StreamEncoder:
     ) -> None:
         _check_channels(channels)
         self.sample_rate, self.channels, self.codebook_sizes = sample_rate, channels, codebook_sizes
-        self._encoder, self._search, self._form = encoder, search, form
-        self._state = EncoderState()
+        self._encoding, self._form = encoding, form
+        self._state: EncodingState | None = None
         self._resampler = Resampler(sample_rate, form.sample_rate, channels)
         self._waiting = np.zeros((channels, 0), np.float32)
         self._taken = 0
@@ -81,7 +77,7 @@ class StreamEncoder:
     @property
     def rechecked(self) -> int:
         """Frames, summed over channels, whose codes were too close to call in float32."""
-        return self._state.rechecked
+        return 0 if self._state is None else self._state.rechecked
 
     def push(self, chunk: np.ndarray) -> Codes:
         """Takes float samples `[samples]` or `[channels, samples]`; returns the codes that they complete.
@@ -108,7 +104,8 @@ class StreamEncoder:
         head = self._take(self._resampler.flush())
         hop = self._form.hop_length
         frames = -(-(self._resampled + self._form.delay) // hop) if self._resampled else 0
-        missing = (frames - self._state.frames) * hop - self._waiting.shape[1]
+        encoded = 0 if self._state is None else self._state.frames
+        missing = (frames - encoded) * hop - self._waiting.shape[1]
         tail = self._encode(np.zeros((self.channels, missing), np.float32))
         return np.concatenate([head, tail], axis=2)
 
@@ -123,9 +120,9 @@ class StreamEncoder:
         self._waiting = x[:, whole:]
         parts = [np.zeros((self.channels, self.n_codebooks, 0), np.uint16)]
         for first in range(0, whole, BLOCK_FRAMES * hop):
-            block = torch.from_numpy(x[:, None, first : min(first + BLOCK_FRAMES * hop, whole)])
-            codes, self._state = self._encoder.step(block, self._state, self._search)
-            parts.append(codes.numpy().astype(np.uint16))
+            block = x[:, first : min(first + BLOCK_FRAMES * hop, whole)]
+            codes, self._state = self._encoding.step(block, self._state)
+            parts.append(codes)
         return np.concatenate(parts, axis=2)
 
 
@@ -138,22 +135,22 @@ class StreamDecoder:
 
     def __init__(
         self,
-        decoder: Decoder,
-        quantizer: Quantizer,
+        decoding: Decoding,
         form: StreamFormat,
         *,
         sample_rate: int,
         channels: int,
+        codebooks: int,
         skip: int,
         n_samples: int | None,
         check: Callable[[Codes], None],
     ) -> None:
         _check_channels(channels)
-        self.sample_rate, self.channels = sample_rate, channels
-        self._decoder, self._quantizer, self._form, self._check = decoder, quantizer, form, check
-        self._device = next(decoder.parameters()).device
-        self._state: State = None
-        self._last: torch.Tensor | None = None  # latents [channels, latent_dim, 1] of the last good frame
+        self.sample_rate, self.channels, self._codebooks = sample_rate, channels, codebooks
+        self._decoding, self._form, self._check = decoding, form, check
+        self._state: Any = None
+        self._last: np.ndarray | None = None  # latents [channels, latent_dim, 1] of the last good frame
+        self._per_frame = 1  # latents that a frame has
         self._lost = 0  # frames lost since then
         self._pushed = 1  # frames that the last push had
         self._resampler = Resampler(form.sample_rate, sample_rate, channels)
@@ -205,32 +202,30 @@ class StreamDecoder:
         self._finished = True
         return self._emit(self._resampler.flush())
 
-    @torch.inference_mode()
     def _decode(self, codes: Codes) -> np.ndarray:
-        latents = self._quantizer.decode(torch.from_numpy(codes.astype(np.int64)).to(self._device))
+        latents = self._decoding.latents(codes)
         gain = np.linspace(_gain(self._lost), 1, self._form.hop_length + 1, dtype=np.float32)[1:]
-        self._last, self._lost = latents[..., -1:], 0
+        self._last, self._per_frame, self._lost = latents[..., -1:], latents.shape[2] // codes.shape[2], 0
         return self._synthesize(latents, gain)
 
-    @torch.inference_mode()
     def _conceal(self, frames: int) -> np.ndarray:
         """The audio of frames 1 <= frames <= BLOCK_FRAMES that were lost."""
         if self._last is None:
             # Nothing was heard yet: silence, whatever the decoder makes of zeros.
             self._lost = max(self._lost, _FADE_TO)
-            first = torch.zeros(self.channels, 1, 1, dtype=torch.long, device=self._device)
-            self._last = torch.zeros_like(self._quantizer.decode(first))
+            silent = np.zeros((self.channels, self._codebooks, 1), np.uint16)
+            latents = np.zeros_like(self._decoding.latents(silent))
+            self._last, self._per_frame = latents[..., -1:], latents.shape[2]
         lost = np.arange(self._lost, self._lost + frames + 1)
-        fade = torch.from_numpy(_LATENT_FADE ** lost[1:].astype(np.float32)).to(self._device)
+        fade = np.repeat(_LATENT_FADE ** lost[1:].astype(np.float32), self._per_frame)
         at = np.arange(1, frames * self._form.hop_length + 1) / self._form.hop_length
         gain = np.interp(at, np.arange(frames + 1), [_gain(int(k)) for k in lost]).astype(np.float32)
         self._lost += frames
         return self._synthesize(self._last * fade, gain)
 
-    def _synthesize(self, latents: torch.Tensor, gain: np.ndarray) -> np.ndarray:
+    def _synthesize(self, latents: np.ndarray, gain: np.ndarray) -> np.ndarray:
         """Audio of latents `[channels, latent_dim, frames]`, its first samples scaled by gain `[samples]`."""
-        audio, self._state = self._decoder(latents, self._state)
-        x = audio[:, 0].cpu().numpy()
+        x, self._state = self._decoding.step(latents, self._state)
         if (gain != 1).any():
             x[:, : len(gain)] *= gain
         late = min(self._late, x.shape[1])

@@ -178,9 +178,7 @@ def codebooks_for(
     return 1 + _step_for(kbps, rates(frame_rate, codebook_sizes))
 
 
-def ladder(
-    codebook_sizes: Sequence[int], smaller: Sequence[Sequence[int]] = ()
-) -> list[tuple[int, ...]]:
+def ladder(codebook_sizes: Sequence[int], smaller: Sequence[Sequence[int]] = ()) -> list[tuple[int, ...]]:
     """Every choice of codebooks, by rising bitrate: the first 1, 2, ... of them.
 
     smaller: sizes, rising, that each codebook can have besides its own where it is the last one.

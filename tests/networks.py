@@ -8,6 +8,7 @@ from codec.codec import Codec
 from codec.models import CodecConfig, SeanetConfig, SpectralConfig
 from codec.models.network import CodecNetwork
 from codec.quantize import CosineConfig, EuclideanConfig, ResidualConfig
+from codec.torch_engine import TorchEngine, torch_codec
 
 SPECTRAL = CodecConfig(
     name="small-spectral",
@@ -52,4 +53,10 @@ def small_network(config: CodecConfig = SPECTRAL) -> CodecNetwork:
 
 def small_codec(config: CodecConfig = SPECTRAL) -> Codec:
     """A codec around `small_network`."""
-    return Codec(small_network(config), "0" * 16)
+    return torch_codec(small_network(config), "0" * 16)
+
+
+def engine_of(codec: Codec) -> TorchEngine:
+    """What runs a codec that PyTorch runs."""
+    assert isinstance(codec._engine, TorchEngine)
+    return codec._engine

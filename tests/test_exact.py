@@ -15,7 +15,7 @@ from codec.exact import EncoderState, ExactEncoder
 from codec.models import CodecConfig
 from codec.models.network import CodecNetwork
 from codec.nn import ConvNeXtBlock
-from tests.networks import CONFIGS, RECURRENT, SPECTRAL, small_network
+from tests.networks import CONFIGS, RECURRENT, SPECTRAL, engine_of, small_network
 
 RATE = 16000
 
@@ -50,7 +50,7 @@ def whole_frames(x: np.ndarray, hop: int) -> torch.Tensor:
 @pytest.fixture(scope="module", params=["shipped", "shaken"])
 def network(request: pytest.FixtureRequest, model: Codec) -> CodecNetwork:
     """The shipped network, and the same with all its blocks far from the identity."""
-    network = copy.deepcopy(model._network)
+    network = copy.deepcopy(engine_of(model).network)
     if request.param == "shaken":
         torch.manual_seed(0)
         for block in network.encoder.modules():
@@ -64,7 +64,9 @@ def test_codes_are_those_of_float64_everywhere(network: CodecNetwork, speech: np
     encoder, hop = ExactEncoder(network), network.config.hop_length
     for name, x in signals(speech).items():
         audio = whole_frames(x, hop)
-        codes, state = encoder.step(audio[None, None], EncoderState(), encoder.search(len(network.quantizer.codebook_sizes)))
+        codes, state = encoder.step(
+            audio[None, None], EncoderState(), encoder.search(len(network.quantizer.codebook_sizes))
+        )
         expected = exact_codes(network, audio)
         assert torch.equal(codes[0], expected), name
         assert state.frames == expected.shape[1]
@@ -96,7 +98,9 @@ def test_every_kind_of_network_is_exact_in_chunks(config: CodecConfig) -> None:
     state, parts, at = EncoderState(), [], 0
     while at < 600:
         frames = int(random.choice([1, 2, 7, 30, 100]))
-        codes, state = encoder.step(audio[None, None, at * hop : (at + frames) * hop], state, encoder.search(4))
+        codes, state = encoder.step(
+            audio[None, None, at * hop : (at + frames) * hop], state, encoder.search(4)
+        )
         parts.append(codes[0])
         at += frames
     assert torch.equal(torch.cat(parts, 1), expected)
@@ -104,7 +108,7 @@ def test_every_kind_of_network_is_exact_in_chunks(config: CodecConfig) -> None:
 
 @pytest.fixture
 def everything_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codec.exact._ROUNDING", 1e9)
+    monkeypatch.setattr("codec.exact.ROUNDING", 1e9)
 
 
 @pytest.mark.usefixtures("everything_unsure")

@@ -15,6 +15,7 @@ from codec.cli import (
     encode,
     entropy,
     eval,
+    export,
     info,
     listen,
     models,
@@ -40,6 +41,7 @@ app.command("cat")(cat.cat)
 app.command("models")(models.models)
 app.command("eval")(eval.evaluate)
 app.command("listen")(listen.listen)
+app.command("export")(export.export)
 app.command("prepare")(prepare.prepare)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.add_typer(bench.bench, name="bench")

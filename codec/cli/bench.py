@@ -7,12 +7,22 @@ from typing import Annotated
 
 import typer
 
-from codec.cli import bench_loss, bench_size
+from codec.cli import bench_loss, bench_size, bench_speed
 from codec.cli.report import missing_extra, report
 
-bench = typer.Typer(no_args_is_help=True, help="Measure how fast things are on this machine.")
+bench = typer.Typer()
 bench.command("loss")(bench_loss.loss)
 bench.command("size")(bench_size.size)
+bench.command("speed")(bench_speed.speed)
+bench.command("scaling")(bench_speed.scaling)
+bench.command("streams")(bench_speed.streams)
+
+
+@bench.callback(invoke_without_command=True)
+def run(context: typer.Context) -> None:
+    """Measure how fast things are on this machine; without a command: speed, beside other codecs."""
+    if context.invoked_subcommand is None:
+        bench_speed.speed()
 
 
 @bench.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -46,6 +46,7 @@ def decode(
     ] = None,
     model: options.Model = None,
     device: options.Device = "cpu",
+    runtime: options.Runtime = options.RuntimeName.auto,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
@@ -58,7 +59,7 @@ def decode(
         if audio_format is not None and job.error is None and written != suffix:
             raise typer.BadParameter(f"{job.target} is not a {suffix} file", param_hint="--format")
 
-    loader = Loader(device)
+    loader = Loader(device, runtime)
 
     def model_for(name: str, weights_hash: str) -> Codec:
         from codec import shipped

@@ -29,6 +29,7 @@ def encode(
     codebooks: options.Codebooks = None,
     model: options.Model = None,
     device: options.Device = "cpu",
+    runtime: options.Runtime = options.RuntimeName.auto,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="To keep in the file; may be repeated.")
     ] = None,
@@ -49,7 +50,7 @@ def encode(
     raw_format = None if raw is None else _raw_format(raw)
     jobs = paths.plan(inputs, output, paths.AUDIO_SUFFIXES, ".cdc", force)
 
-    loader = Loader(device)
+    loader = Loader(device, runtime)
 
     def work(job: paths.Job, progress: Progress) -> Coded:
         from codec import shipped

@@ -51,10 +51,10 @@ def learn(
     files name them.
     """
     from codec import shipped
-    from codec.codec import Codec
     from codec.models import store
     from codec.tokenfile.entropy.find import SUFFIX
     from codec.tokenfile.output import output as replaced
+    from codec.torch_engine import torch_codec
     from codec.training.entropy import EntropyConfig, exported, learn
     from codec.training.entropy_codes import gather, vectors_of
 
@@ -63,7 +63,7 @@ def learn(
     if (problem := paths.check_target("-", str(target), force)) is not None:
         raise OutputError(f"{target}: {problem}")
     network, weights_hash = store.load(weights)
-    found = Codec(network, weights_hash)
+    found = torch_codec(network, weights_hash)
     files = [
         Path(item.path) for item in paths.find(corpus, paths.AUDIO_SUFFIXES | {".cdc"}) if item.error is None
     ]

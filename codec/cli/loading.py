@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from codec.cli.options import RuntimeName
+from codec.errors import ModelError
 
 if TYPE_CHECKING:
     from codec.codec import Codec
@@ -13,9 +18,9 @@ if TYPE_CHECKING:
 class Loader:
     """Loads models; `seconds` is how long that took so far, which is no part of coding a recording."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, runtime: RuntimeName = RuntimeName.torch) -> None:
         self.seconds = 0.0
-        self._device = device
+        self._device, self._runtime = device, runtime
         self._loaded: dict[str | None, Codec] = {}
 
     def load(self, name_or_path: str | None) -> Codec:
@@ -27,11 +32,26 @@ class Loader:
         return self._loaded[name_or_path]
 
     def _load(self, name_or_path: str | None) -> Codec:
-        import torch
-
         import codec
+
+        if self._runtime is RuntimeName.onnx:
+            return codec.load(name_or_path, device=self._device, runtime="onnx")
+        if self._runtime is RuntimeName.auto and self._can_start_fast(name_or_path):
+            # Graphs that do not fit the weights any more must not keep anyone from the model itself.
+            with suppress(ModelError):
+                return codec.load(name_or_path, runtime="onnx")
+        import torch
 
         if "OMP_NUM_THREADS" not in os.environ:
             # Layers this small gain little from more threads, and lose much where other programs run.
             torch.set_num_threads(1)
         return codec.load(name_or_path, device=self._device)
+
+    def _can_start_fast(self, name_or_path: str | None) -> bool:
+        """Whether there is all that it takes to compute without PyTorch, whose import alone takes seconds."""
+        if self._device != "cpu" or find_spec("onnxruntime") is None:
+            return False
+        from codec import shipped
+        from codec.runtime import is_exported
+
+        return is_exported(shipped.resolve(name_or_path))

@@ -29,9 +29,8 @@ def models(as_json: options.Json = False) -> None:
         latency = "" if model["latency_ms"] is None else f", {model['latency_ms']:g} ms latency"
         print(
             f"{model['name']}{' (default)' if model['default'] else ''}: {model['sample_rate']:,} Hz, "
-            f"{model['frame_rate']:g} frames/s, {model['bitrates']} bitrates from {low:g} to {high:g} kbps per "
-            f"channel{latency}, "
-            f"{model['bytes'] / 2**20:.1f} MiB on disk"
+            f"{model['frame_rate']:g} frames/s, {model['bitrates']} bitrates from {low:g} to {high:g} kbps "
+            f"per channel{latency}, {model['bytes'] / 2**20:.1f} MiB on disk"
         )
 
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
 
+
+class RuntimeName(str, Enum):
+    """What computes."""
+
+    auto = "auto"
+    torch = "torch"
+    onnx = "onnx"
+
+
 Kbps = Annotated[float | None, typer.Option(help="Bitrate, in kilobits per second and channel.")]
 Codebooks = Annotated[int | None, typer.Option(help="Number of codebooks, instead of --kbps.")]
 Model = Annotated[str | None, typer.Option(help="A shipped model's name, or the path of one.")]
-Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps, ...")]
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps, ...")]
+Runtime = Annotated[
+    RuntimeName,
+    typer.Option(help="What computes: onnx starts faster and is chosen where it is installed and can."),
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace outputs that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a file, on a line each.")]
 Output = Annotated[

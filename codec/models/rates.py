@@ -6,16 +6,17 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from codec.errors import ModelError, OutputError
-from codec.models.store import replace_file
-from codec.quantize import Quantizer
-from codec.quantize.rates import Assignment, with_last
+from codec.smaller import Assignment
+
+if TYPE_CHECKING:
+    from codec.quantize import Quantizer
 
 SUFFIX = ".rates.npz"
 
@@ -43,12 +44,18 @@ class Rates:
 
     def quantizer(self, whole: Quantizer, codebooks: int, size: int) -> Quantizer:
         """The first codebooks of the model's quantizer, the last of them with `size` entries."""
+        import torch
+
+        from codec.quantize.rates import with_last
+
         usage = torch.from_numpy(self.usage[codebooks - 1])
         return with_last(whole, codebooks, usage, self.assignments[codebooks - 1][size])
 
 
 def save(rates: Rates, path: Path) -> None:
     """Writes the file; raises OutputError."""
+    from codec.models.store import replace_file
+
     arrays: dict[str, np.ndarray] = {"weights_hash": np.array(rates.weights_hash)}
     for k, (usage, found) in enumerate(zip(rates.usage, rates.assignments, strict=True)):
         arrays[f"usage/{k}"] = usage

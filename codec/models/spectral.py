@@ -17,19 +17,20 @@ from codec.errors import ConfigError
 from codec.models.base import Decoder, Encoder
 from codec.models.config import SpectralConfig
 from codec.nn import ConvNeXtBlock, MdctAnalysis, MdctSynthesis, State, StreamSequential
+from codec.nn.inference import pointwise
 
 # Keeps the slope of the compressing curve finite at zero; 1e-3 of full scale is about the 16-bit noise floor.
-_KNEE = 1e-6
+KNEE = 1e-6
 
 
 def compress(x: torch.Tensor, exponent: float) -> torch.Tensor:
     """`sign(x) |x|^exponent`, smoothed around zero."""
-    return x * (x.square() + _KNEE) ** ((exponent - 1) / 2)
+    return x * (x.square() + KNEE) ** ((exponent - 1) / 2)
 
 
 def expand(x: torch.Tensor, exponent: float) -> torch.Tensor:
     """`sign(x) |x|^(1 / exponent)`, the inverse of `compress` away from zero."""
-    return x * (x.square() + _KNEE) ** ((1 / exponent - 1) / 2)
+    return x * (x.square() + KNEE) ** ((1 / exponent - 1) / 2)
 
 
 class SpectralEncoder(Encoder):
@@ -38,7 +39,7 @@ class SpectralEncoder(Encoder):
     def __init__(self, config: SpectralConfig, hop_length: int, latent_dim: int) -> None:
         super().__init__()
         _check(config, hop_length, latent_dim)
-        self._exponent = config.compand
+        self.exponent = config.compand
         self.analysis = MdctAnalysis(hop_length)
         self.mix = nn.Conv1d(hop_length, config.width, 1)
         self.blocks = StreamSequential(
@@ -54,13 +55,17 @@ class SpectralEncoder(Encoder):
     def spectrum(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         """Companded coefficients `[batch, hop_length, frames]` of samples `[batch, 1, samples]`."""
         x, state = self.analysis(x, state)
-        return compress(x, self._exponent), state
+        return compress(x, self.exponent), state
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         before = state if isinstance(state, tuple) else (None, None)
         x, analysis = self.spectrum(x, before[0])
-        x, blocks = self.blocks(self.mix(x), before[1])
-        return self.project(x), (analysis, blocks)
+        x, blocks = self.blocks(pointwise(x, self.mix), before[1])
+        return pointwise(x, self.project), (analysis, blocks)
+
+    def settled(self, x: torch.Tensor) -> torch.Tensor:
+        x = compress(self.analysis.settled(x), self.exponent)
+        return pointwise(self.blocks.settled(pointwise(x, self.mix)), self.project)
 
     @property
     def history(self) -> int | None:
@@ -79,7 +84,7 @@ class SpectralDecoder(Decoder):
         super().__init__()
         _check(config, hop_length, latent_dim)
         self.delay = hop_length
-        self._exponent = config.compand
+        self.exponent = config.compand
         self.unproject = nn.Conv1d(latent_dim, config.width, 1)
         self.blocks = StreamSequential(
             ConvNeXtBlock(config.width, kernel_size=config.kernel_size, expansion=config.expansion)
@@ -94,9 +99,9 @@ class SpectralDecoder(Decoder):
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         before = state if isinstance(state, tuple) else (None, None)
-        x, blocks = self.blocks(self.unproject(x), before[0])
+        x, blocks = self.blocks(pointwise(x, self.unproject), before[0])
         # Under autocast, expanding and the filter bank stay in float32.
-        x = expand(self.unmix(x).to(self.synthesis.basis.dtype), self._exponent)
+        x = expand(pointwise(x, self.unmix).to(self.synthesis.basis.dtype), self.exponent)
         x, synthesis = self.synthesis(x, before[1])
         return x, (blocks, synthesis)
 

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from codec.errors import ConfigError
+from codec.nn.inference import depthwise, is_plain
 from codec.nn.sequential import State, StreamModule
 
 
@@ -50,8 +51,15 @@ class CausalConv1d(StreamModule):
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         if self._context == 0:
             return self.conv(x), None
-        x = torch.cat([state, x], dim=-1) if isinstance(state, torch.Tensor) else F.pad(x, (self._context, 0))
-        return self.conv(x), x[..., x.shape[-1] - self._context :]
+        if not isinstance(state, torch.Tensor):
+            state = x.new_zeros(len(x), x.shape[1], self._context)
+        if self.conv.groups == 1 or is_plain(x):
+            x = torch.cat([state, x], dim=-1)
+            return self.conv(x), x[..., x.shape[-1] - self._context :]
+        # Steps after steps in memory, so that the channels of one step stay together.
+        x = torch.cat([state.transpose(1, 2), x.transpose(1, 2)], dim=1).transpose(1, 2)
+        y = depthwise(x, self.conv) if self._is_depthwise else self.conv(x)
+        return y, x[..., x.shape[-1] - self._context :]
 
     @property
     def history(self) -> int:
@@ -60,6 +68,14 @@ class CausalConv1d(StreamModule):
     @property
     def stride(self) -> int:
         return self.conv.stride[0]
+
+    def settled(self, x: torch.Tensor) -> torch.Tensor:
+        return self.forward(x[..., self._context :], x[..., : self._context])[0]
+
+    @property
+    def _is_depthwise(self) -> bool:
+        conv = self.conv
+        return conv.groups == conv.in_channels == conv.out_channels and conv.stride == (1,)
 
 
 class CausalConvTranspose1d(StreamModule):

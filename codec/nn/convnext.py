@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from codec.nn.conv import CausalConv1d
+from codec.nn.inference import linear
 from codec.nn.sequential import State, StreamModule
 
 
@@ -29,9 +30,13 @@ class ConvNeXtBlock(StreamModule):
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         y, state = self.depthwise(x, state)
         y = self.norm(y.transpose(1, 2))
-        y = self.contract(F.gelu(self.expand(y)))
+        y = F.gelu(linear(y, self.expand.weight, self.expand.bias))
+        y = linear(y, self.contract.weight, self.contract.bias)
         return x + y.transpose(1, 2), state
 
     @property
     def history(self) -> int:
         return self.depthwise.history
+
+    def settled(self, x: torch.Tensor) -> torch.Tensor:
+        return self.forward(x[..., self.history :], x[..., : self.history])[0]

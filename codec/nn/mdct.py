@@ -11,6 +11,7 @@ import math
 import torch
 from torch.nn import functional as F
 
+from codec.nn.inference import linear
 from codec.nn.sequential import State, StreamModule
 
 
@@ -45,7 +46,7 @@ class MdctAnalysis(StreamModule):
         windows = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1)
         # Autocast would round the filter bank, and with it the audio, to 8 bits.
         with torch.autocast(x.device.type, enabled=False):
-            return (windows @ self.basis.T).transpose(1, 2), x[..., -hop:]
+            return linear(windows, self.basis).transpose(1, 2), x[..., -hop:]
 
     @property
     def history(self) -> int:
@@ -54,6 +55,9 @@ class MdctAnalysis(StreamModule):
     @property
     def stride(self) -> int:
         return self.basis.shape[0]
+
+    def settled(self, x: torch.Tensor) -> torch.Tensor:
+        return self.forward(x[..., self.stride :], x[..., : self.stride])[0]
 
 
 class MdctSynthesis(StreamModule):
@@ -68,7 +72,7 @@ class MdctSynthesis(StreamModule):
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         hop = self.basis.shape[0]
         with torch.autocast(x.device.type, enabled=False):
-            windows = x.to(self.basis.dtype).transpose(1, 2) @ self.basis
+            windows = linear(x.to(self.basis.dtype).transpose(1, 2), self.basis.T)
         head, tail = windows[..., :hop], windows[..., hop:]
         overlap = state if isinstance(state, torch.Tensor) else torch.zeros_like(tail[:, :1])
         y = head + torch.cat([overlap, tail[:, :-1]], dim=1)

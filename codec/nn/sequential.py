@@ -36,6 +36,15 @@ class StreamModule(nn.Module):
         """Output steps per input step (1 for a layer that keeps or lowers the rate)."""
         return 1
 
+    def settled(self, x: torch.Tensor) -> torch.Tensor:
+        """Those outputs of x `[batch, in, time]` that depend on nothing before it, `[batch, out, ...]`.
+
+        A layer that does not raise the rate, with a finite history, leaves out its first
+        `ceil(history / stride)` outputs.
+        """
+        assert self.history is not None
+        return self.forward(x)[0][..., -(-self.history // self.stride) :]
+
 
 class Pointwise(StreamModule):
     """A module without memory, such as an activation, in the place of a streaming layer."""
@@ -62,6 +71,13 @@ class StreamSequential(StreamModule):
             x, new = layer(x, before)
             after.append(new)
         return x, tuple(after)
+
+    def settled(self, x: torch.Tensor) -> torch.Tensor:
+        if self.stride > 1:  # what is left after one layer need not be whole blocks of the next
+            return super().settled(x)
+        for layer in self._stream_layers():
+            x = layer.settled(x)
+        return x
 
     @property
     def history(self) -> int | None:

@@ -11,19 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from codec.errors import ConfigError
 from codec.quantize.base import Quantizer
 from codec.quantize.lookup import Match, match, nearest
 from codec.quantize.residual import ResidualQuantizer
 from codec.quantize.stage import Stage
-
-Assignment = NDArray[np.uint16]
-"""For each entry of a codebook the entry of the smaller one that it became part of, `[size]`."""
-
-# An entry that was never used counts for this many uses: it must not decide anything, but belong somewhere.
-_UNUSED = 0.1
+from codec.smaller import UNUSED, Assignment, merged
 
 
 class FixedStage(Stage):
@@ -60,13 +54,13 @@ def cluster(
     """
     if not 2 <= size <= len(codebook):
         raise ConfigError(f"A codebook of {len(codebook)} entries cannot become one of {size}.")
-    x, weights = codebook.double(), usage.double().clamp(min=_UNUSED)
+    x, weights = codebook.double(), usage.double().clamp(min=UNUSED)
     centres = x[torch.multinomial(weights, size, generator=torch.Generator().manual_seed(seed))]
     chosen = nearest(x, centres)
     for _ in range(iterations):
         counts = torch.zeros(size, dtype=x.dtype).index_add_(0, chosen, weights)
         sums = torch.zeros_like(centres).index_add_(0, chosen, x * weights[:, None])
-        centres = sums / counts.clamp(min=_UNUSED / 2)[:, None]
+        centres = sums / counts.clamp(min=UNUSED / 2)[:, None]
         empty = (counts == 0).nonzero()[:, 0]
         error = weights * (x - centres[chosen]).square().sum(1)
         centres[empty] = x[error.topk(len(empty)).indices]
@@ -75,20 +69,6 @@ def cluster(
             break
     # Equal entries may leave a cluster without any.
     return np.unique(chosen.numpy(), return_inverse=True)[1].astype(np.uint16)
-
-
-def merged(codebook: torch.Tensor, usage: torch.Tensor, assignment: Assignment) -> torch.Tensor:
-    """The smaller codebook: means of the entries `[n, dim]` of each cluster, weighted by usage `[n]`.
-
-    Computed on the CPU in float64 in the order of the entries, so that it is the same everywhere.
-    """
-    x = codebook.detach().cpu().double().numpy()
-    weights = usage.cpu().double().clamp(min=_UNUSED).numpy()
-    size = int(assignment.max()) + 1
-    sums, total = np.zeros((size, x.shape[1])), np.zeros(size)
-    np.add.at(sums, assignment, x * weights[:, None])
-    np.add.at(total, assignment, weights)
-    return torch.from_numpy(sums / total[:, None]).to(codebook)
 
 
 def with_last(quantizer: Quantizer, codebooks: int, usage: torch.Tensor, assignment: Assignment) -> Quantizer:
@@ -104,7 +84,9 @@ def with_last(quantizer: Quantizer, codebooks: int, usage: torch.Tensor, assignm
     residual = as_residual(quantizer)
     stages = _stages(residual)[:codebooks]
     vectors = stages[-1].all_vectors()
-    last = FixedStage(merged(vectors, usage, assignment))
+    # On the CPU, so that it is the same everywhere.
+    means = merged(vectors.detach().cpu().numpy(), usage.cpu().numpy(), assignment)
+    last = FixedStage(torch.from_numpy(means).to(vectors))
     return ResidualQuantizer(residual.config, vectors.shape[1], [*stages[:-1], last]).eval()
 
 

@@ -12,6 +12,9 @@ from codec.quantize.learned import LearnedStage
 from codec.quantize.lookup import scores
 from codec.quantize.stage import Trained
 
+# Log of the smallest variance: where codes meet latents exactly, as in silence, it would fall for ever.
+_LEAST = -14.0
+
 
 class StochasticStage(LearnedStage):
     """`P = softmax(-|z - e|^2 / 2 sigma^2)`, drawn from by Gumbel-softmax; the nearest code otherwise.
@@ -37,14 +40,14 @@ class StochasticStage(LearnedStage):
     @property
     def sigma(self) -> torch.Tensor:
         """Standard deviation of a latent around its code, in each dimension; a scalar."""
-        return (self.log_variance / 2).exp()
+        return (self._log_variance() / 2).exp()
 
     def figures(self) -> dict[str, torch.Tensor]:
         return {"sigma": self.sigma.detach()}
 
     def train_step(self, x: torch.Tensor, anchor: torch.Tensor, commitment: float) -> Trained:
         # A copy, since upkeep may change the codebook before the gradient is computed.
-        codebook, variance = self.codebook.clone(), self.log_variance.exp()
+        codebook, variance = self.codebook.clone(), self._log_variance().exp()
         if self.training:
             drawn = F.gumbel_softmax(scores(x, codebook) / variance, tau=self._temperature)
             codes, quantized = drawn.argmax(1), drawn @ codebook
@@ -55,15 +58,18 @@ class StochasticStage(LearnedStage):
         certainty = (likely.exp() * likely).sum(1)
         dim = x.shape[1]
         error = (anchor - quantized).square().sum(1) / (2 * variance)
-        loss = certainty + error + dim / 2 * self.log_variance
+        loss = certainty + error + dim / 2 * self._log_variance()
         return Trained(quantized, codes, commitment * 2 / dim * variance.detach() * loss)
+
+    def _log_variance(self) -> torch.Tensor:
+        return self.log_variance.clamp(min=_LEAST)
 
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
         """Places the codes by k-means; sigma starts as wide as the latents are."""
         super().start(x, generator)
         spread = x.var(0, correction=0).mean().clamp(min=torch.finfo(x.dtype).tiny)
-        self.log_variance.copy_(spread.log())
+        self.log_variance.copy_(spread.log().clamp(min=_LEAST))
 
     @torch.no_grad()
     def learn(self, x: torch.Tensor, codes: torch.Tensor, restart_below: float) -> None:

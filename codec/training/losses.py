@@ -45,7 +45,9 @@ class LossWeights:
     """Weights of the losses; a loss of weight 0 is not computed.
 
     mel, complex, stft, waveform, adversarial, feature: balanced against each other (`training.balancer`).
-    commitment, distill_codec, distill_features: plain factors; these losses do not act on the audio.
+    commitment, distribution, distill_codec, distill_features: plain factors; these losses do not act on the
+        audio. distribution draws latents to a standard normal distribution
+        (`quantize.analysis.sliced_distance`).
     """
 
     mel: float = 1.0
@@ -55,6 +57,7 @@ class LossWeights:
     adversarial: float = 0.5
     feature: float = 0.5
     commitment: float = 1.0
+    distribution: float = 0.0
     distill_codec: float = 0.0
     distill_features: float = 0.0
 

@@ -14,6 +14,7 @@ from codec.errors import ConfigError
 from codec.models import store
 from codec.models.config import CodecConfig, from_json, to_json
 from codec.models.network import CodecNetwork, Reconstruction
+from codec.quantize.analysis import sliced_distance
 from codec.quantize.stage import Stage
 from codec.quantize.usage import perplexity
 from codec.training.adversary import Adversary, AdversaryConfig
@@ -229,6 +230,9 @@ class CodecTraining(lightning.LightningModule):
 
     def _inner_losses(self, made: Reconstruction, audio: torch.Tensor) -> dict[str, torch.Tensor]:
         losses = {"commitment": made.loss}
+        if self.weights.distribution > 0:
+            latents = made.latents.transpose(1, 2).flatten(0, 1).float()
+            losses["distribution"] = sliced_distance(latents, "normal")
         if self.distill_codec is not None:
             losses["distill_codec"] = self.distill_codec(made.latents, audio)
         if self.distill_features is not None:

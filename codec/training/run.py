@@ -19,6 +19,7 @@ from codec.errors import CodecError, ConfigError, chain
 from codec.tokens import codebooks_for
 from codec.training.callbacks import Checkpoints, Listen, Summary, TrainingBar
 from codec.training.callbacks.checkpoints import newest
+from codec.training.callbacks.distribution import Distribution
 from codec.training.data import AudioData
 from codec.training.export import ExportModel
 from codec.training.finetune import read_checkpoint
@@ -51,6 +52,7 @@ class RecipeCLI(LightningCLI):
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.add_lightning_class_args(Listen, "listen")
         parser.add_lightning_class_args(ExportModel, "export")
+        parser.add_lightning_class_args(Distribution, "distribution")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)

@@ -115,6 +115,7 @@ def test_a_model_can_be_given_by_its_path(run: Run, make_speech: MakeSpeech, tmp
     path = make_speech("a.wav")
     weights = tmp_path / "mine.safetensors"
     assert run("encode", path, "--model", weights).code == 0
-    assert run("decode", path.with_suffix(".cdc"), "--model", weights, "-o", tmp_path / "b.wav").code == 0
-    assert run("decode", path.with_suffix(".cdc"), "-o", tmp_path / "c.wav").code == 0
+    decode = ("decode", path.with_suffix(".cdc"), "--runtime", "torch")  # the copy has no graphs
+    assert run(*decode, "--model", weights, "-o", tmp_path / "b.wav").code == 0
+    assert run(*decode, "-o", tmp_path / "c.wav").code == 0
     assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()

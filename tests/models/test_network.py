@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.codec import Codec
 from codec.models import CodecConfig
+from codec.torch_engine import torch_codec
 from tests.networks import CONFIGS, small_network
 
 
@@ -29,7 +29,7 @@ def test_reconstruction_is_what_the_codec_decodes(config: CodecConfig, n_codeboo
     network = small_network(config)
     torch.manual_seed(1)
     x = 0.3 * torch.randn(1, 1, 3210)
-    codec = Codec(network, "0" * 16)
+    codec = torch_codec(network, "0" * 16)
     tokens = codec.encode(x[0].numpy(), config.sample_rate, codebooks=n_codebooks)
     np.testing.assert_allclose(
         network.reconstruct(x, n_codebooks)[0].numpy(), codec.decode(tokens), rtol=0, atol=1e-5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from codec.models.network import CodecNetwork
 from codec.models.rates import Rates
 from codec.quantize.rates import smaller_codebooks, usage_of
 from codec.tokens import RATE_TOLERANCE, ladder, sizes_for
-from tests.networks import CONFIGS, SPECTRAL, small_network
+from codec.torch_engine import torch_codec
+from tests.networks import CONFIGS, SPECTRAL, engine_of, small_network
 
 RATE = 8000
 HASH = "0" * 16
@@ -39,7 +41,7 @@ def rates_of(network: CodecNetwork, weights_hash: str = HASH) -> Rates:
 def fine(request: pytest.FixtureRequest) -> Codec:
     """A small codec of 4 codebooks of 64 entries, 200 frames/s, with 4 sizes of each."""
     network = small_network(request.param)
-    return Codec(network, HASH, rates_of(network))
+    return torch_codec(network, HASH, rates_of(network))
 
 
 def noise(seconds: float = 0.5, channels: int = 1) -> np.ndarray:
@@ -51,7 +53,9 @@ def test_a_codec_has_a_ladder_of_bitrates(fine: Codec) -> None:
     assert fine.info()["kbps"] == fine.kbps
 
 
-@pytest.mark.parametrize(("kbps", "sizes"), [(0.6, (8,)), (0.99, (16,)), (2.5, (64, 64)), (4.7, (64,) * 3 + (32,))])
+@pytest.mark.parametrize(
+    ("kbps", "sizes"), [(0.6, (8,)), (0.99, (16,)), (2.5, (64, 64)), (4.7, (64,) * 3 + (32,))]
+)
 def test_the_largest_bitrate_that_is_not_above_the_wish_is_made(
     fine: Codec, kbps: float, sizes: tuple[int, ...]
 ) -> None:
@@ -101,7 +105,7 @@ def test_a_lower_bitrate_is_the_first_codebooks(fine: Codec) -> None:
 
 def test_a_model_without_smaller_codebooks_refuses_such_tokens(fine: Codec) -> None:
     tokens = fine.encode(noise(), RATE, kbps=3.1)
-    plain = Codec(fine._network, HASH)
+    plain = torch_codec(engine_of(fine).network, HASH)
     with pytest.raises(ModelError, match="codebooks are not its own"):
         plain.decode(tokens)
     assert plain.decode(tokens.at(codebooks=2)).shape == (1, 4000)
@@ -132,7 +136,9 @@ def test_the_file_beside_the_weights_is_found(tmp_path: Path) -> None:
     tokenfile.write(file, tokens)
     file.seek(0)
     assert tokenfile.read(file) == tokens
-    assert np.array_equal(codec.decode(tokens), Codec(store.load(weights)[0], weights_hash, made).decode(tokens))
+    assert np.array_equal(
+        codec.decode(tokens), torch_codec(store.load(weights)[0], weights_hash, made).decode(tokens)
+    )
 
 
 def test_a_file_for_other_weights_is_passed_over(tmp_path: Path) -> None:
@@ -171,10 +177,10 @@ def test_the_shipped_model_has_80_bitrates_and_each_is_better_than_the_one_befor
     assert (model.kbps[0], model.kbps[-1]) == pytest.approx((0.3, 8.0))
     audio = torch.from_numpy(speech[: 4 * 16000])[None, None]
     with torch.inference_mode():
-        z = model._network.encoder(audio)[0]
+        z = engine_of(model).network.encoder(audio)[0]
         errors = []
         for sizes in model._ladder:
-            quantizer = model._quantizer(sizes)
+            quantizer = engine_of(model).quantizer(sizes)
             decoded = quantizer.decode(quantizer.encode(z, len(sizes)).codes)
             errors.append(float((z - decoded).square().sum()))
-    assert all(later < earlier for earlier, later in zip(errors, errors[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(errors))

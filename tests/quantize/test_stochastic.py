@@ -85,3 +85,20 @@ def test_sigma_falls_to_the_quantization_error_during_training() -> None:
     codes = made.eval().encode(z).codes
     error = float((z - made.decode(codes[:, :1])).detach().square().mean()) ** 0.5
     assert error < first[-1] < 1.25 * error < 0.8 * first[0]
+
+
+def test_vectors_that_are_all_codes_keep_the_loss_finite() -> None:
+    """As in digital silence, where the error of quantization is zero and sigma would fall for ever."""
+    torch.manual_seed(0)
+    stage = StochasticStage(StochasticConfig(), 8, 3)
+    x = torch.randn(8, 3).repeat(20, 1)
+    stage.start(x, torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(stage.parameters(), lr=0.5)
+    for _ in range(100):
+        optimizer.zero_grad()
+        made = stage.train_step(x, x, 0.25)
+        made.loss.mean().backward()
+        optimizer.step()
+    assert made.loss.isfinite().all()
+    assert made.vectors.isfinite().all()
+    assert float(stage.sigma.detach()) > 0

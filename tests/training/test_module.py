@@ -247,3 +247,9 @@ def test_figures_of_drawn_codes_are_logged_and_fall(
     _, log = fit(training(codec=codec), 4)
     seen = [step[f"{figure}/stages.0"] for step in log.steps]
     assert all(later < earlier for earlier, later in itertools.pairwise(seen))
+
+
+def test_latents_are_drawn_to_a_normal_distribution() -> None:
+    _, log = fit(training(weights=weights(distribution=3.0)), 8)
+    distances = [step["loss/distribution"] for step in log.steps]
+    assert distances[-1] < distances[0]

@@ -185,3 +185,9 @@ def test_a_mistake_in_a_recipe_is_one_line(
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("codec: ")
     assert hint in line
+
+
+def test_the_distribution_of_latents_is_logged_where_asked_for(tmp_path: Path) -> None:
+    train(tmp_path, TWIN, "--distribution.every_steps=2", "--trainer.max_steps=4")
+    (metrics,) = tmp_path.glob("version_0/metrics.csv")
+    assert "distribution/normal" in metrics.read_text().splitlines()[0]

@@ -1,0 +1,94 @@
+"""What computes for a codec: the contract between its bookkeeping, in numpy, and what runs its network.
+
+There are two engines, `codec.torch_engine` and `codec.runtime` (ONNX). All that they have in common, such as
+streams, blocks, resampling, rates and tokens, is written once, above this line, and imports neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+
+from codec.tokens import Codes
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model without running it.
+
+    weights_hash: 16 hex digits that tokens carry, so that no other weights decode them.
+    sample_rate: in Hz. hop_length: samples per frame of codes.
+    codebook_sizes: entries of every codebook, the coarsest first.
+    smaller: sizes, rising, that each codebook can have besides its own where it is the last one.
+    delay: samples that decoding lags. parameters: weights that training has set.
+    """
+
+    name: str
+    weights_hash: str
+    sample_rate: int
+    hop_length: int
+    codebook_sizes: tuple[int, ...]
+    smaller: tuple[tuple[int, ...], ...]
+    delay: int
+    parameters: int
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames of codes per second."""
+        return Fraction(self.sample_rate, self.hop_length)
+
+
+class EncodingState(Protocol):
+    """Where a stream that is encoded stands; what else it holds is the engine's.
+
+    frames: so far. rechecked: how many of them (summed over the batch) were decided in float64.
+    """
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def rechecked(self) -> int: ...
+
+
+class Encoding(Protocol):
+    """From audio to the codes of certain codebooks; states are values, None at the start of a stream."""
+
+    def step(
+        self, audio: np.ndarray, state: Any = None, valid: Sequence[int] | None = None
+    ) -> tuple[Codes, EncodingState]:
+        """Codes uint16 `[batch, codebooks, frames]` of audio float32 `[batch, frames * hop_length]`.
+
+        valid: frames of each row that matter, where a batch is padded; all if not given.
+        """
+        ...
+
+
+class Decoding(Protocol):
+    """From the codes of certain codebooks to audio; states are values, None at the start of a stream."""
+
+    def latents(self, codes: Codes) -> np.ndarray:
+        """Latents float32 `[batch, latent_dim, steps]` of codes uint16 `[batch, codebooks, frames]`."""
+        ...
+
+    def step(self, latents: np.ndarray, state: Any = None) -> tuple[np.ndarray, Any]:
+        """Audio float32 `[batch, samples]` of latents, and the state after them."""
+        ...
+
+
+class Engine(Protocol):
+    """A network, ready to run."""
+
+    @property
+    def facts(self) -> ModelFacts: ...
+
+    def encoding(self, codebook_sizes: tuple[int, ...]) -> Encoding:
+        """Encodes with codebooks of these sizes, one of the model's choices."""
+        ...
+
+    def decoding(self, codebook_sizes: tuple[int, ...]) -> Decoding:
+        """Decodes codes of codebooks of these sizes, or of the first of them."""
+        ...

@@ -1,0 +1,125 @@
+"""A residual quantizer for inference only: what does not depend on the latents is computed once.
+
+It finds the codes of the quantizer that it was made of, and gaps that are as safe. A stage costs one matrix
+product with a bias, the largest score, and a look at the runner-up; nothing of `[frames, size, dim]` exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional as F
+
+from codec.errors import ConfigError
+from codec.nn.inference import linear
+from codec.quantize.base import Exact, Quantizer
+from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.lookup import first_equals
+from codec.quantize.rates import FixedStage
+from codec.quantize.residual import ResidualQuantizer
+
+# Up to so many frames a partial sort is fastest; beyond, two searches for the largest.
+_FEW = 8
+# Gaps below this share of a latent's norm (or a typical one's) are computed as in `lookup.match`. It is above
+# what rounding can move (`codec.recheck.ROUNDING`); for larger gaps a looser bound is enough.
+_CLOSE = 1e-4
+
+
+def prepare(quantizer: Quantizer) -> Quantizer:
+    """The same for inference, faster where its structure allows; the quantizer itself elsewhere.
+
+    Later changes of the quantizer do not reach what this returns.
+    """
+    if not isinstance(quantizer, ResidualQuantizer) or quantizer.config.beam > 1:
+        return quantizer
+    codebooks = [
+        stage.codebook for stage in quantizer.stages if isinstance(stage, (EuclideanStage, FixedStage))
+    ]
+    return PreparedResidual(codebooks) if len(codebooks) == len(quantizer.stages) else quantizer
+
+
+class PreparedResidual(Quantizer):
+    """Codebooks `[size, dim]`, each searched by Euclidean distance for what those before it left."""
+
+    table: torch.Tensor
+    bias: torch.Tensor
+    norms: torch.Tensor
+    starts: torch.Tensor
+
+    def __init__(self, codebooks: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.codebook_sizes = tuple(len(codebook) for codebook in codebooks)
+        table = torch.cat(list(codebooks)).detach()
+        self.register_buffer("table", table)
+        self.register_buffer("bias", table.square().sum(1) * -0.5)
+        self.register_buffer("norms", table.norm(dim=1))
+        parts = self.norms.split(self.codebook_sizes)
+        self._largest = torch.stack([part.max() for part in parts]).tolist()
+        self._typical = float(codebooks[0].square().sum(1).mean().sqrt())
+        starts = torch.tensor([0, *self.codebook_sizes[:-1]]).cumsum(0)
+        self.register_buffer("starts", starts.to(table.device))
+
+    @torch.no_grad()
+    def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
+        batch, dim, frames = z.shape
+        x = z.transpose(1, 2).reshape(-1, dim)
+        close = _CLOSE * x.norm(dim=1).clamp(min=self._typical)
+        gap = torch.full((len(x),), torch.inf, dtype=z.dtype, device=z.device)
+        codes = []
+        tables, biases = (part.split(self.codebook_sizes) for part in (self.table, self.bias))
+        for stage, (table, bias) in enumerate(zip(tables[:n_codebooks], biases, strict=False)):
+            scores = linear(x, table, bias)
+            if len(x) <= _FEW:
+                found, own = self._match(scores, stage)
+            else:
+                found, own = self._match_many(scores, stage, close)
+            x = x - F.embedding(found, table)
+            gap = torch.minimum(gap, own)
+            codes.append(found)
+        stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
+        return Exact(stacked, gap.reshape(batch, frames))
+
+    def _match(self, scores: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `lookup.match`, of scores `[n, size]`."""
+        first = sum(self.codebook_sizes[:stage])
+        size = self.codebook_sizes[stage]
+        best, top = scores.topk(min(3, size), dim=1)
+        table = self.table[first : first + size]
+        apart = (F.embedding(top[:, 0], table) - F.embedding(top[:, 1], table)).norm(dim=1)
+        # Equal vectors are no border: 0 / 0 is not a number, which must count as infinitely far.
+        gap = ((best[:, 0] - best[:, 1]) / apart).masked_fill_(apart == 0, torch.inf)
+        if size > 2:
+            farthest = self.norms[first : first + size][top[:, 0]] + self._largest[stage]
+            others = (best[:, 0] - best[:, 2]) / farthest
+            gap = torch.minimum(gap, others.masked_fill_(farthest == 0, torch.inf))
+        return top[:, 0], gap
+
+    def _match_many(
+        self, scores: torch.Tensor, stage: int, close: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same for many frames; gaps that are not close may be given too small."""
+        first = sum(self.codebook_sizes[:stage])
+        best, codes = scores.max(1, keepdim=True)
+        farthest = F.embedding(codes[:, 0] + first, self.norms[:, None])[:, 0] + self._largest[stage]
+        scores.scatter_(1, codes, -torch.inf)
+        # No code scores better than the runner-up, or is farther away than this.
+        gap = (best[:, 0] - scores.amax(1)) / farthest
+        rows = (~(gap > close)).nonzero()[:, 0]
+        if len(rows):
+            scores.scatter_(1, codes, best)
+            codes[rows, 0], gap[rows] = self._match(scores[rows], stage)
+        return codes[:, 0], gap
+
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+        batch, n, frames = codes.shape
+        if not 1 <= n <= len(self.codebook_sizes):
+            raise ConfigError(f"This quantizer decodes 1 to {len(self.codebook_sizes)} codebooks, not {n}.")
+        rows = (codes.transpose(1, 2) + self.starts[:n]).reshape(-1, n)
+        return F.embedding_bag(rows, self.table, mode="sum").reshape(batch, frames, -1).transpose(1, 2)
+
+    def typical_norm(self) -> torch.Tensor:
+        return torch.tensor(self._typical)
+
+    def first_equals(self) -> list[torch.Tensor]:
+        return [first_equals(table) for table in self.table.split(self.codebook_sizes)]

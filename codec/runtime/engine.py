@@ -1,0 +1,201 @@
+"""A model that onnxruntime runs, behind the contract of `codec.engine`.
+
+Codes are decided as by `codec.exact`: a search in float32, and close calls in float64. They are then equal to
+those of PyTorch, and of any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from codec.engine import ModelFacts
+from codec.errors import ModelError
+from codec.models import rates
+from codec.recheck import ROUNDING, Window, windows
+from codec.runtime import codebooks, manifest, search
+from codec.runtime.codebooks import Stage
+from codec.runtime.search import Codebook
+from codec.runtime.session import Session, States
+from codec.runtime.weights import WeightsFile
+from codec.tokens import Codes
+
+
+class OnnxEngine:
+    """`codec.engine.Engine` of a model that `codec export` has exported.
+
+    Args:
+        weights: the `.safetensors` file, beside which the graphs are.
+
+    Raises:
+        ModelError: a file is missing or damaged, or they do not belong together.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        self._weights = weights
+        self.manifest = manifest.load(weights)
+        tensors = WeightsFile(weights)
+        config = weights.with_suffix(".json")
+        try:
+            text = config.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"The model's configuration {config} cannot be read: {error}.") from error
+        facts = self.manifest.facts
+        weights_hash = tensors.hash(text)
+        if weights_hash != facts.weights_hash:
+            raise ModelError(
+                f"The ONNX graphs beside {weights} are of other weights ({facts.weights_hash}) than these "
+                f"({weights_hash}): export the model again."
+            )
+        self._stages = codebooks.load(tensors, self.manifest)
+        self._rates = rates.beside(weights, weights_hash, facts.codebook_sizes)
+        smaller = () if self._rates is None else tuple(self._rates.sizes)
+        self.facts: ModelFacts = replace(facts, smaller=smaller)
+
+    # Each graph is loaded when it is needed first: encoding does not wait for the decoder, nor the reverse.
+
+    @cached_property
+    def encoder(self) -> Session:
+        return self._session("encoder", np.float32)
+
+    @cached_property
+    def encoder64(self) -> Session:
+        return self._session("encoder64", np.float64)
+
+    @cached_property
+    def decoder(self) -> Session:
+        return self._session("decoder", np.float32)
+
+    def encoding(self, codebook_sizes: tuple[int, ...]) -> _OnnxEncoding:
+        count = len(codebook_sizes)
+        fast, exact = list(self._fast[:count]), list(self._exact[:count])
+        stages = self._stages_for(codebook_sizes)
+        if stages[-1] is not self._stages[count - 1]:
+            fast[-1] = stages[-1].exact.astype(np.float32)
+            exact[-1] = stages[-1].exact.astype(np.float64)
+        return _OnnxEncoding(self, fast, exact, [stage.first for stage in stages])
+
+    def decoding(self, codebook_sizes: tuple[int, ...]) -> _OnnxDecoding:
+        return _OnnxDecoding(self, [stage.values for stage in self._stages_for(codebook_sizes)])
+
+    @cached_property
+    def _fast(self) -> list[Codebook]:
+        return [stage.exact.astype(np.float32) for stage in self._stages]
+
+    @cached_property
+    def _exact(self) -> list[Codebook]:
+        return [stage.exact.astype(np.float64) for stage in self._stages]
+
+    def _stages_for(self, codebook_sizes: tuple[int, ...]) -> list[Stage]:
+        count = len(codebook_sizes)
+        stages = self._stages[:count]
+        last = codebook_sizes[-1]
+        if self._rates is not None and last != stages[-1].size:
+            stages = [*stages[:-1], codebooks.smaller(stages[-1], self._rates, count - 1, last)]
+        return stages
+
+    def _session(self, kind: str, dtype: type) -> Session:
+        graph = self.manifest.graphs[kind]
+        path = self._weights.with_name(graph.file)
+        manifest.checked(path, graph.sha256)
+        return Session(path, graph.states, dtype)
+
+
+@dataclass(frozen=True)
+class EncoderState:
+    """Where a stream stands.
+
+    layers: states of the graph, in float64 where all is encoded in it; None at the start.
+    past: the audio `[batch, samples]` that coming frames still depend on, as far as there is any.
+    frames: frames so far. rechecked: how many of them (summed over the batch) were decided in float64.
+    """
+
+    layers: States | None = None
+    past: np.ndarray | None = None
+    frames: int = 0
+    rechecked: int = 0
+
+
+class _OnnxEncoding:
+    def __init__(
+        self, engine: OnnxEngine, fast: list[Codebook], exact: list[Codebook], first: list[np.ndarray]
+    ) -> None:
+        self._engine, self._fast, self._exact, self._first = engine, fast, exact, first
+        self._hop = engine.facts.hop_length
+        self._history = engine.manifest.history
+
+    def step(
+        self, audio: np.ndarray, state: EncoderState | None = None, valid: Sequence[int] | None = None
+    ) -> tuple[Codes, EncoderState]:
+        state = EncoderState() if state is None else state
+        batch, frames = len(audio), audio.shape[1] // self._hop
+        if frames == 0:
+            return np.zeros((batch, len(self._fast), 0), np.uint16), state
+        at = state.frames + frames
+        if self._history is None:
+            latents, layers = self._engine.encoder64.step(audio[:, None].astype(np.float64), state.layers)
+            codes, _ = search.encode(self._exact, _rows(latents))
+            return self._canonical(codes, batch), EncoderState(layers, None, at, 0)
+        latents, layers = self._engine.encoder.step(audio[:, None], state.layers)
+        rows = _rows(latents)
+        codes, gap = search.encode(self._fast, rows)
+        size = np.maximum(np.linalg.norm(rows, axis=1), np.float32(self._engine.manifest.typical_norm))
+        unsure = (gap <= np.float32(ROUNDING) * size).reshape(batch, frames)
+        for row, count in enumerate(valid or ()):
+            unsure[row, count:] = False
+        seen = audio if state.past is None else np.concatenate([state.past, audio], axis=1)
+        rechecked = int(unsure.sum())
+        if rechecked:
+            # Frames of `seen` are counted from its beginning; `unsure` is about the last of them.
+            reach, old = self._history // self._hop, seen.shape[1] // self._hop - frames
+            by_row = codes.reshape(batch, frames, -1)
+            for group in windows(unsure, old, reach, at_start=seen.shape[1] == at * self._hop):
+                self._decide(by_row, seen, group, old, reach)
+        # A copy: a view would keep all of the audio.
+        past = seen[:, max(0, seen.shape[1] - self._history) :].copy()
+        return self._canonical(codes, batch), EncoderState(layers, past, at, state.rechecked + rechecked)
+
+    def _decide(self, codes: np.ndarray, seen: np.ndarray, group: list[Window], old: int, reach: int) -> None:
+        """Decides windows of one length in float64, in place in codes `[batch, frames, codebooks]`."""
+        encoder = self._engine.encoder64
+        # Where all of a window's past is there, the layers need no more than that, and no run-in.
+        whole = [w for w in group if self._engine.manifest.crops and w.decided[0] - w.begin >= reach]
+        others = [w for w in group if w not in whole]
+        for part, skipped in ((whole, reach), (others, 0)):
+            if not part:
+                continue
+            audio = np.stack(
+                [seen[w.row, w.begin * self._hop : (w.begin + w.frames) * self._hop] for w in part]
+            )
+            states = encoder.without_past(len(part)) if skipped else encoder.start(len(part))
+            latents, _ = encoder.step(audio[:, None].astype(np.float64), states)
+            wanted = [(i, w.row, frame, w.begin) for i, w in enumerate(part) for frame in w.decided]
+            item, row, frame, begin = np.array(wanted).T
+            found, _ = search.encode(self._exact, latents[item, :, frame - begin - skipped])
+            codes[row, frame - old] = found
+
+    def _canonical(self, codes: np.ndarray, batch: int) -> Codes:
+        """`[batch, codebooks, frames]` of codes `[n, codebooks]`, the first of equal vectors for each."""
+        first = np.stack([table[codes[:, k]] for k, table in enumerate(self._first)])
+        return np.ascontiguousarray(first.reshape(len(first), batch, -1).transpose(1, 0, 2), np.uint16)
+
+
+class _OnnxDecoding:
+    def __init__(self, engine: OnnxEngine, tables: list[np.ndarray]) -> None:
+        self._engine, self._tables = engine, tables
+
+    def latents(self, codes: Codes) -> np.ndarray:
+        return search.decode(self._tables, codes)
+
+    def step(self, latents: np.ndarray, state: States | None = None) -> tuple[np.ndarray, States]:
+        audio, after = self._engine.decoder.step(latents, state)
+        return audio[:, 0], after
+
+
+def _rows(latents: np.ndarray) -> np.ndarray:
+    """Latents `[batch, dim, frames]` as `[batch * frames, dim]`."""
+    return np.ascontiguousarray(latents.transpose(0, 2, 1)).reshape(-1, latents.shape[1])
