@@ -46,7 +46,7 @@ def test_options_reach_lightning(run: Run, tmp_path: Path) -> None:
         ("--trainer.max_stepz=7", "'trainer.max_steps'"),
         ("--data.rot=x", "'root'"),
         ("--ckpt_pth=x", "'ckpt_path'"),
-        ("--model.codec.hop_lenght=3", "'model.codec.hop_length'"),
+        ("--model.codec.hop_lenght=3", "'hop_length'"),
     ],
 )
 def test_a_wrong_option_names_the_right_one(run: Run, option: str, meant: str) -> None:
