@@ -239,7 +239,7 @@ class Codec:
             raise ModelError(f"These tokens name {self.name}, but their codebooks are not its own.")
 
     def check_codes(self, sizes: tuple[int, ...], codes: Codes) -> None:
-        """Raises ConfigError unless codes are uint16 `[channels, codebooks, frames]` of codebooks of sizes."""
+        """Raises ConfigError unless codes are uint16 `[channels, codebooks, frames]`, each below its size."""
         if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 3:
             raise ConfigError("Codes must be a uint16 array [channels, codebooks, frames].")
         if not 1 <= codes.shape[1] <= len(sizes):
