@@ -50,13 +50,20 @@ class TorchEngine:
         """The encoder and its copy in float64, which only encoding needs."""
         return ExactEncoder(self.network)
 
+    @cached_property
+    def _prepared(self) -> Quantizer:
+        """The whole quantizer, ready to decode: a copy of megabytes, so one for all decoders."""
+        return prepare(self.network.quantizer)
+
     def encoding(self, codebook_sizes: tuple[int, ...]) -> _TorchEncoding:
         quantizer = self.quantizer(codebook_sizes)
         other = None if quantizer is self.network.quantizer else quantizer
         return _TorchEncoding(self.encoder, self.encoder.search(len(codebook_sizes), other))
 
     def decoding(self, codebook_sizes: tuple[int, ...]) -> _TorchDecoding:
-        return _TorchDecoding(self.network.decoder, prepare(self.quantizer(codebook_sizes)))
+        quantizer = self.quantizer(codebook_sizes)
+        whole = quantizer is self.network.quantizer
+        return _TorchDecoding(self.network.decoder, self._prepared if whole else prepare(quantizer))
 
     def row_encoder(self, codebook_sizes: tuple[int, ...]) -> RowEncoder:
         """Encodes many streams at once, with codebooks of these sizes."""

@@ -164,7 +164,7 @@ class Snac(_Torch):
     """SNAC 24 kHz."""
 
     def __init__(self) -> None:
-        from snac import SNAC  # type: ignore[import-untyped]
+        from snac import SNAC
 
         self.module = SNAC(
             sampling_rate=24000,
