@@ -27,14 +27,13 @@ _FACTS = "facts"
 _LAYERS = ("hidden", "inner", "output")
 _MAX_FILE_BYTES = 1 << 26
 _VERSION = 1
-# What NumPy, zipfile, zlib and json raise for bytes that are not theirs.
+# What NumPy, zipfile, zlib and json raise for bytes that are not theirs, or their children.
 _DAMAGE = (
     ValueError,
     KeyError,
     TypeError,
     EOFError,
     AttributeError,
-    NotImplementedError,
     RuntimeError,
     SyntaxError,
     zipfile.BadZipFile,
