@@ -96,6 +96,8 @@ class ExactEncoder:
         self._encoder64 = copy.deepcopy(network.encoder).to(place, torch.float64)
         self._place = torch.device(place)
         self._typical = float(network.quantizer.typical_norm())
+        # Where there is no float64, no layer can be more exact than usual.
+        self._rounding = ROUNDING if network.device.type == "mps" else network.encoder.rounding
         self._whole = self._search(network.quantizer, len(network.quantizer.codebook_sizes))
 
     def search(self, n_codebooks: int, quantizer: Quantizer | None = None) -> Search:
@@ -172,7 +174,7 @@ class ExactEncoder:
             searched = search.quantizer.encode(latents, search.n_codebooks)
         # One bound for all latents of a frame of codes: that of the largest.
         norms = latents.norm(dim=1).unflatten(1, (-1, self._stride)).amax(2)
-        bound = ROUNDING * norms.clamp(min=self._typical)
+        bound = self._rounding * norms.clamp(min=self._typical)
         return searched.codes.cpu(), (searched.gap <= bound).cpu(), layers
 
     def _settle(

@@ -14,6 +14,7 @@ from codec.codec import Codec
 from codec.exact import EncoderState, ExactEncoder
 from codec.models import CodecConfig
 from codec.models.network import CodecNetwork
+from codec.models.spectral import SpectralEncoder
 from codec.nn import ConvNeXtBlock
 from tests.networks import CONFIGS, RECURRENT, SPECTRAL, engine_of, small_network
 
@@ -108,7 +109,7 @@ def test_every_kind_of_network_is_exact_in_chunks(config: CodecConfig) -> None:
 
 @pytest.fixture
 def everything_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codec.exact.ROUNDING", 1e9)
+    monkeypatch.setattr(SpectralEncoder, "rounding", 1e9)
 
 
 @pytest.mark.usefixtures("everything_unsure")

@@ -107,6 +107,7 @@ def _write_graphs(
         # Its only layer with a stride is the first, so that no frames are cut in two.
         crops=isinstance(network.encoder, SpectralEncoder),
         typical_norm=float(quantizer.typical_norm()),
+        rounding=network.encoder.rounding,
         codebooks=codebooks,
         codebooks_sha256=None,
         equals=tuple(_equals(first) for first in quantizer.first_equals()),

@@ -231,10 +231,10 @@ def _layer_norm(g: Graph, names: Names, norm: nn.LayerNorm, x: str) -> str:
     return g.node("Add", g.node("Mul", g.node("Div", centred, deviation), weight), bias)
 
 
-def _bend(g: Graph, x: str, exponent: float) -> str:
-    """`x (x^2 + knee)^((exponent - 1) / 2)`, as `models.spectral.compress`."""
-    square = g.node("Add", g.node("Mul", x, x), g.constant(KNEE))
-    return g.node("Mul", x, g.node("Pow", square, g.constant((exponent - 1) / 2)))
+def _bend(g: Graph, x: str, exponent: float, dtype: type) -> str:
+    """`x (x^2 + knee)^((exponent - 1) / 2)` of x of a type, as `models.spectral.compress`."""
+    square = g.node("Add", g.node("Mul", x, x), g.constant(KNEE, dtype))
+    return g.node("Mul", x, g.node("Pow", square, g.constant((exponent - 1) / 2, dtype)))
 
 
 def _spectral_encoder(g: Graph, names: Names, encoder: SpectralEncoder, x: str) -> str:
@@ -243,7 +243,10 @@ def _spectral_encoder(g: Graph, names: Names, encoder: SpectralEncoder, x: str) 
     g.keep(g.slice(x, 2, -hop))
     blocks = g.reshape(x, 0, -1, hop)
     windows = g.node("Concat", g.slice(blocks, 1, 0, -1), g.slice(blocks, 1, 1), axis=2)
-    y = _bend(g, g.matmul(windows, g.transpose(_mdct_basis(g, hop), 1, 0)), encoder.exponent)
+    windows = windows if g.wide else g.node("Cast", windows, to=TensorProto.DOUBLE)
+    spectrum = g.matmul(windows, g.transpose(_mdct_basis(g, hop), 1, 0))
+    y = _bend(g, spectrum, encoder.exponent, np.float64)
+    y = y if g.wide else g.node("Cast", y, to=g.type)
     y = _blocks(g, names, encoder.blocks, _pointwise(g, names[encoder.mix], y))
     return g.transpose(_pointwise(g, names[encoder.project], y), 0, 2, 1)
 
@@ -252,7 +255,8 @@ def _spectral_decoder(g: Graph, names: Names, decoder: SpectralDecoder, x: str) 
     hop = decoder.upsampling
     y = _pointwise(g, names[decoder.unproject], g.transpose(x, 0, 2, 1))
     y = _pointwise(g, names[decoder.unmix], _blocks(g, names, decoder.blocks, y))
-    windows = g.matmul(_bend(g, y, 1 / decoder.exponent), _mdct_basis(g, hop))
+    basis = g.node("Cast", _mdct_basis(g, hop), to=g.type)
+    windows = g.matmul(_bend(g, y, 1 / decoder.exponent, g.dtype), basis)
     head, tail = g.slice(windows, 2, 0, hop), g.slice(windows, 2, hop)
     overlap = g.node("Concat", g.state(1, hop), g.slice(tail, 1, 0, -1), axis=1)
     g.keep(g.slice(tail, 1, -1))
@@ -260,7 +264,7 @@ def _spectral_decoder(g: Graph, names: Names, decoder: SpectralDecoder, x: str) 
 
 
 def _mdct_basis(g: Graph, hop: int) -> str:
-    """`nn.mdct.mdct_basis`, computed when the graph is loaded: as a constant it would be most of the file."""
+    """`nn.mdct.mdct_basis` in float64, computed at loading: as a constant it would be most of the file."""
     n = g.constant(np.arange(2 * hop) + 0.5, np.float64)
     k = g.constant(np.arange(hop)[:, None] + 0.5, np.float64)
     shifted = g.node("Add", n, g.constant(hop / 2, np.float64))
@@ -269,4 +273,4 @@ def _mdct_basis(g: Graph, hop: int) -> str:
     window = np.sqrt(2 / hop) * np.sin(np.pi / (2 * hop) * (np.arange(2 * hop) + 0.5))
     basis = g.node("Mul", g.constant(window, np.float64), cosine)
     grid = g.constant(2.0**22, np.float64)
-    return g.node("Cast", g.node("Div", g.node("Round", g.node("Mul", basis, grid)), grid), to=g.type)
+    return g.node("Div", g.node("Round", g.node("Mul", basis, grid)), grid)

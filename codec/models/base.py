@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from codec.nn import StreamModule
+from codec.recheck import ROUNDING
 
 
 class Encoder(StreamModule):
     """`[batch, 1, samples] -> [batch, latent_dim, frames]`; samples must be a multiple of hop_length.
 
     Frame t depends on samples before `(t + 1) * hop_length` only.
+
+    rounding: largest error of a latent that is computed in float32 without gradients, as `codec.recheck`
+    needs it.
     """
+
+    rounding: float = ROUNDING
 
 
 class Decoder(StreamModule):

@@ -7,6 +7,7 @@ to rounding (Princen and Bradley 1986).
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch.nn import functional as F
@@ -29,8 +30,16 @@ def mdct_basis(hop_length: int) -> torch.Tensor:
     return ((basis * 2**22).round() / 2**22).float()
 
 
+@cache
+def _wide_basis(hop_length: int, device: torch.device) -> torch.Tensor:
+    return mdct_basis(hop_length).to(device, torch.float64)
+
+
 class MdctAnalysis(StreamModule):
-    """`[batch, 1, samples] -> [batch, hop_length, frames]`; the window of a frame reaches one hop back."""
+    """`[batch, 1, samples] -> [batch, hop_length, frames]`; the window of a frame reaches one hop back.
+
+    Without gradients the result is float64, on devices that have it; states and samples stay as they are.
+    """
 
     basis: torch.Tensor
 
@@ -44,9 +53,12 @@ class MdctAnalysis(StreamModule):
         x = torch.cat([state, x], dim=-1) if isinstance(state, torch.Tensor) else F.pad(x, (hop, 0))
         blocks = x[:, 0].unflatten(-1, (-1, hop))
         windows = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1)
+        basis = self.basis
+        if not (torch.is_grad_enabled() or torch.compiler.is_compiling() or x.device.type == "mps"):
+            basis = _wide_basis(hop, x.device)
         # Autocast would round the filter bank, and with it the audio, to 8 bits.
         with torch.autocast(x.device.type, enabled=False):
-            return linear(windows, self.basis).transpose(1, 2), x[..., -hop:]
+            return linear(windows.to(basis.dtype), basis).transpose(1, 2), x[..., -hop:]
 
     @property
     def history(self) -> int:

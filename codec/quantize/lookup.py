@@ -32,19 +32,30 @@ def nearest(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
 def match(x: torch.Tensor, codebook: torch.Tensor) -> Match:
     """As `nearest`, with a lower bound of the distance from each vector to the border of its cell.
 
-    The border between the cells of codes a and b is the plane on which their scores are equal; the vector is
-    `(score_a - score_b) / |a - b|` away from it. This is exact for the runner-up; all other codes score no
-    better than the third and lie at most `|a| + max |e|` from a.
+    The border between the cells of codes a and b is the plane on which their scores are equal: the vector is
+    `(x - (a + b) / 2) . (a - b) / |a - b|` away from it. This is exact for the runner-up; all other codes
+    score no better than the third and lie at most `|a| + max |e|` from a.
     """
     best, codes = scores(x, codebook).topk(min(3, len(codebook)), dim=1)
-    winner, second = codebook[codes[:, 0]], codebook[codes[:, 1]]
+    winner = codebook[codes[:, 0]]
     tiny = torch.finfo(x.dtype).tiny
-    apart = (winner - second).norm(dim=1)
-    gap = torch.where(apart > 0, (best[:, 0] - best[:, 1]) / apart.clamp(min=tiny), torch.inf)
+    gap = border(x, winner, codebook[codes[:, 1]])
     if len(codebook) > 2:
         farthest = winner.norm(dim=1) + codebook.norm(dim=1).max()
         gap = torch.minimum(gap, (best[:, 0] - best[:, 2]) / farthest.clamp(min=tiny))
     return Match(codes[:, 0], gap)
+
+
+def border(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """How far x `[n, dim]` is on a's side of the border between a and b, `[n]`; infinitely where a equals b.
+
+    The difference of the scores over `|a - b|` is the same, but rounds scores and not the result: for codes
+    that are close to each other its error is many times as large.
+    """
+    across = a - b
+    apart = across.norm(dim=1)
+    gap = ((x - (a + b) / 2) * across).sum(1) / apart.clamp(min=torch.finfo(x.dtype).tiny)
+    return torch.where(apart > 0, gap, torch.inf)
 
 
 def first_equals(vectors: torch.Tensor) -> torch.Tensor:

@@ -15,15 +15,15 @@ from codec.errors import ConfigError
 from codec.nn.inference import linear
 from codec.quantize.base import Exact, Quantizer
 from codec.quantize.euclidean import EuclideanStage
-from codec.quantize.lookup import first_equals
+from codec.quantize.lookup import border, first_equals
 from codec.quantize.rates import FixedStage
 from codec.quantize.residual import ResidualQuantizer
 
 # Up to so many frames a partial sort is fastest; beyond, two searches for the largest.
 _FEW = 8
 # Gaps below this share of a latent's norm (or a typical one's) are computed as in `lookup.match`. It is above
-# what rounding can move (`codec.recheck.ROUNDING`); for larger gaps a looser bound is enough.
-_CLOSE = 1e-4
+# what rounding can move (`Encoder.rounding`); for larger gaps a looser bound is enough.
+_CLOSE = 3e-5
 
 
 def prepare(quantizer: Quantizer) -> Quantizer:
@@ -71,24 +71,22 @@ class PreparedResidual(Quantizer):
         for stage, (table, bias) in enumerate(zip(tables[:n_codebooks], biases, strict=False)):
             scores = linear(x, table, bias)
             if len(x) <= _FEW:
-                found, own = self._match(scores, stage)
+                found, own = self._match(x, scores, stage)
             else:
-                found, own = self._match_many(scores, stage, close)
+                found, own = self._match_many(x, scores, stage, close)
             x = x - F.embedding(found, table)
             gap = torch.minimum(gap, own)
             codes.append(found)
         stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
         return Exact(stacked, gap.reshape(batch, frames))
 
-    def _match(self, scores: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `lookup.match`, of scores `[n, size]`."""
+    def _match(self, x: torch.Tensor, scores: torch.Tensor, stage: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `lookup.match` of x `[n, dim]`, whose scores are `[n, size]`."""
         first = sum(self.codebook_sizes[:stage])
         size = self.codebook_sizes[stage]
         best, top = scores.topk(min(3, size), dim=1)
         table = self.table[first : first + size]
-        apart = (F.embedding(top[:, 0], table) - F.embedding(top[:, 1], table)).norm(dim=1)
-        # Equal vectors are no border: 0 / 0 is not a number, which must count as infinitely far.
-        gap = ((best[:, 0] - best[:, 1]) / apart).masked_fill_(apart == 0, torch.inf)
+        gap = border(x, F.embedding(top[:, 0], table), F.embedding(top[:, 1], table))
         if size > 2:
             farthest = self.norms[first : first + size][top[:, 0]] + self._largest[stage]
             others = (best[:, 0] - best[:, 2]) / farthest
@@ -96,7 +94,7 @@ class PreparedResidual(Quantizer):
         return top[:, 0], gap
 
     def _match_many(
-        self, scores: torch.Tensor, stage: int, close: torch.Tensor
+        self, x: torch.Tensor, scores: torch.Tensor, stage: int, close: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The same for many frames; gaps that are not close may be given too small."""
         first = sum(self.codebook_sizes[:stage])
@@ -108,7 +106,7 @@ class PreparedResidual(Quantizer):
         rows = (~(gap > close)).nonzero()[:, 0]
         if len(rows):
             scores.scatter_(1, codes, best)
-            codes[rows, 0], gap[rows] = self._match(scores[rows], stage)
+            codes[rows, 0], gap[rows] = self._match(x[rows], scores[rows], stage)
         return codes[:, 0], gap
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 from codec.engine import ModelFacts
 from codec.errors import ModelError
 from codec.models import rates
-from codec.recheck import ROUNDING, Window, windows
+from codec.recheck import Window, windows
 from codec.runtime import codebooks, manifest, search
 from codec.runtime.codebooks import Stage
 from codec.runtime.search import Codebook
@@ -127,6 +127,8 @@ class _OnnxEncoding:
         self._engine, self._fast, self._exact, self._first = engine, fast, exact, first
         self._hop = engine.facts.hop_length
         self._history = engine.manifest.history
+        self._typical = np.float32(engine.manifest.typical_norm)
+        self._rounding = np.float32(engine.manifest.rounding)
 
     def step(
         self, audio: np.ndarray, state: EncoderState | None = None, valid: Sequence[int] | None = None
@@ -142,9 +144,9 @@ class _OnnxEncoding:
             return self._canonical(codes, batch), EncoderState(layers, None, at, 0)
         latents, layers = self._engine.encoder.step(audio[:, None], state.layers)
         rows = _rows(latents)
-        codes, gap = search.encode(self._fast, rows)
-        size = np.maximum(np.linalg.norm(rows, axis=1), np.float32(self._engine.manifest.typical_norm))
-        unsure = (gap <= np.float32(ROUNDING) * size).reshape(batch, frames)
+        size = np.maximum(np.linalg.norm(rows, axis=1), self._typical)
+        codes, marks = search.encode(self._fast, rows, self._rounding * size)
+        unsure = marks.reshape(batch, frames)
         for row, count in enumerate(valid or ()):
             unsure[row, count:] = False
         seen = audio if state.past is None else np.concatenate([state.past, audio], axis=1)

@@ -14,7 +14,7 @@ from codec.errors import ModelError
 
 SUFFIX = ".onnx.json"
 CODEBOOKS_SUFFIX = ".codebooks.npz"
-_FORMAT = 1
+_FORMAT = 2
 # A recording has at least a frame in this many samples; a model's sizes are below as many.
 _MAX_SIZE = 1 << 20
 _KINDS = ("encoder", "encoder64", "decoder")
@@ -38,7 +38,7 @@ class Manifest:
     history: samples, in whole frames of codes, that a frame depends on besides its own; None without bound,
         or where the quantizer does not know how close its calls are. All is then encoded in float64.
     crops: with states of no steps, "encoder64" gives the frames alone whose history the audio holds.
-    typical_norm: of the latents.
+    typical_norm: of the latents. rounding: largest error of one in float32, see `Encoder.rounding`.
     codebooks: for each codebook the name of the tensor that it is, or all are in a file of their own.
     codebooks_sha256: of that file.
     equals: for each codebook the codes that stand for the same as an earlier one, and that one.
@@ -49,6 +49,7 @@ class Manifest:
     history: int | None
     crops: bool
     typical_norm: float
+    rounding: float
     codebooks: tuple[str, ...]
     codebooks_sha256: str | None
     equals: tuple[tuple[tuple[int, int], ...], ...]
@@ -140,6 +141,7 @@ def _parse(plain: dict[str, Any]) -> Manifest:
         history=None if history is None else _size(history, 0),
         crops=bool(plain["crops"]),
         typical_norm=float(plain["typical_norm"]),
+        rounding=float(plain["rounding"]),
         codebooks=tuple(str(name) for name in plain["codebooks"]),
         codebooks_sha256=None if plain["codebooks_sha256"] is None else str(plain["codebooks_sha256"]),
         equals=tuple(

@@ -10,6 +10,9 @@ import numpy as np
 
 from codec.tokens import Codes
 
+# Latents searched for at once: so few that their scores stay in the processor's cache.
+_ROWS = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Codebook:
@@ -35,32 +38,45 @@ class Codebook:
             bias=None if self.bias is None else self.bias.astype(dtype),
         )
 
-    def match(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Codes `[n]` of x `[n, dim]`, and how far each x may move before it gets another (a lower bound).
+    def match(self, x: np.ndarray, bound: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Codes `[n]` of x `[n, dim]`, and which may be others if x moves by up to `bound`, `[n]`.
 
-        As `codec.quantize.lookup.match` and `codec.quantize.cosine`, where it is derived.
+        As `codec.quantize.lookup.match` and `codec.quantize.cosine`, where it is derived. Without a bound,
+        nothing is said about safety.
         """
-        scale: np.ndarray | float = 1.0
         if self.weight is not None:
             x = x @ self.weight.T + self.bias
             length = np.linalg.norm(x, axis=1)
             x = x / np.maximum(length, 1e-12)[:, None]
-            scale = length / self._steepest
+            if bound is not None:
+                bound = bound * self._steepest / np.maximum(length, np.finfo(x.dtype).tiny)
         scores = x @ self._columns
         scores -= self._halves
-        rows = np.arange(len(x))
         codes = scores.argmax(1)
+        if bound is None:
+            return codes, None
+        rows = np.arange(len(x))
         best = scores[rows, codes]
         scores[rows, codes] = -np.inf
+        # No code scores better than the runner-up, or is farther away than the reach: rarely close enough.
+        close = best - scores.max(1) <= bound * self._reach[codes]
+        if close.any():
+            where = close.nonzero()[0]
+            close[where] = self._gap(x[where], scores[where], codes[where], best[where]) <= bound[where]
+        return codes, close
+
+    def _gap(self, x: np.ndarray, scores: np.ndarray, codes: np.ndarray, best: np.ndarray) -> np.ndarray:
+        """How far each x may move, at least; scores `[n, size]` of all codes but the best."""
+        rows = np.arange(len(x))
         second = scores.argmax(1)
-        runner_up = scores[rows, second]
         scores[rows, second] = -np.inf
-        third = scores.max(1, initial=-np.inf)
-        tiny = np.finfo(x.dtype).tiny
-        apart = _lengths(self.keys[codes] - self.keys[second])
-        gap = np.where(apart > 0, (best - runner_up) / np.maximum(apart, tiny), np.inf)
-        gap = np.minimum(gap, (best - third) / np.maximum(self._reach[codes], tiny))
-        return codes, gap * scale
+        a, b = self.keys[codes], self.keys[second]
+        across = a - b
+        apart = np.linalg.norm(across, axis=1)
+        gap = np.einsum("nd,nd->n", x - (a + b) / 2, across) / np.maximum(apart, np.finfo(x.dtype).tiny)
+        others = (best - scores.max(1, initial=-np.inf)) / self._reach[codes]
+        # Equal keys are no border.
+        return np.minimum(np.where(apart > 0, gap, np.inf), others)
 
     @cached_property
     def _columns(self) -> np.ndarray:
@@ -73,8 +89,8 @@ class Codebook:
     @cached_property
     def _reach(self) -> np.ndarray:
         """For each code how far another can be from it, at most."""
-        norms = _lengths(self.keys)
-        return norms + norms.max()
+        norms = np.linalg.norm(self.keys, axis=1)
+        return np.maximum(norms + norms.max(), np.finfo(self.keys.dtype).tiny)
 
     @cached_property
     def _steepest(self) -> np.ndarray:
@@ -83,19 +99,27 @@ class Codebook:
         return np.linalg.norm(self.weight.astype(np.float64), 2).astype(self.weight.dtype)
 
 
-def encode(stages: Sequence[Codebook], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes int64 `[n, codebooks]` of latents `[n, dim]`, and by how much each may move, `[n]`.
+def encode(
+    stages: Sequence[Codebook], x: np.ndarray, bound: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes int64 `[n, codebooks]` of latents `[n, dim]`, and which latents may have others, bool `[n]`.
 
     SoundStream (Zeghidour et al. 2021), algorithm 1.
+
+    Args:
+        bound: how far each latent may be from the true one, `[n]`; not at all if not given.
     """
-    gap = np.full(len(x), np.inf, x.dtype)
-    codes = np.zeros((len(x), len(stages)), np.int64)
-    residual = x
-    for k, stage in enumerate(stages):
-        codes[:, k], own = stage.match(residual)
-        residual = residual - stage.values[codes[:, k]]
-        gap = np.minimum(gap, own)
-    return codes, gap
+    codes = np.empty((len(x), len(stages)), np.int64)
+    unsure = np.zeros(len(x), np.bool_)
+    for first in range(0, len(x), _ROWS):
+        part = slice(first, first + _ROWS)
+        residual, own = x[part], None if bound is None else bound[part]
+        for k, stage in enumerate(stages):
+            codes[part, k], close = stage.match(residual, own)
+            residual = residual - stage.values[codes[part, k]]
+            if close is not None:
+                unsure[part] |= close
+    return codes, unsure
 
 
 def decode(tables: Sequence[np.ndarray], codes: Codes) -> np.ndarray:
@@ -108,7 +132,3 @@ def decode(tables: Sequence[np.ndarray], codes: Codes) -> np.ndarray:
     for k in range(1, codes.shape[1]):
         total += tables[k][codes[:, k]]
     return np.ascontiguousarray(total.transpose(0, 2, 1))
-
-
-def _lengths(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("nd,nd->n", vectors, vectors))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,13 +99,13 @@ def test_the_recheck_alone_gives_the_codes_of_pytorch(
     torch, onnx = pair
     audio = difficult(torch.sample_rate, 1.0)
     tokens = torch.encode(audio, torch.sample_rate)
-    monkeypatch.setattr("codec.runtime.engine.ROUNDING", 1e9)
+    engine = onnx._engine
+    assert isinstance(engine, OnnxEngine)
+    monkeypatch.setattr(engine, "manifest", replace(engine.manifest, rounding=1e9))
     stream = onnx.stream_encoder()
     hop = frames * onnx.hop_length
     parts = [stream.push(audio[at : at + hop]) for at in range(0, len(audio), hop)]
     assert np.array_equal(np.concatenate([*parts, stream.flush()], 2), tokens.codes)
-    engine = onnx._engine
-    assert isinstance(engine, OnnxEngine)
     bounded = engine.manifest.history is not None
     assert stream.rechecked == (tokens.frames if bounded else 0)
 
@@ -124,6 +125,25 @@ def test_few_frames_of_the_shipped_model_need_a_recheck(shipped: Pair, speech: n
     stream = shipped[1].stream_encoder()
     frames = stream.push(speech).shape[2]
     assert 0 < stream.rechecked < 0.1 * frames
+
+
+@pytest.mark.parametrize("signal", ["constant", "tones", "square", "chirp", "noise"])
+def test_float32_latents_are_within_the_bound_that_the_recheck_relies_on(shipped: Pair, signal: str) -> None:
+    """Companding magnifies the errors of small coefficients, of which these signals have most."""
+    engine = shipped[1]._engine
+    assert isinstance(engine, OnnxEngine)
+    t = np.arange(16000) / 16000
+    audio = {
+        "constant": np.full(len(t), 0.5),
+        "tones": 0.2 * np.sin(2 * np.pi * np.outer([100, 440.3, 3001, 7000.7], t)).sum(0),
+        "square": np.sign(np.sin(2 * np.pi * 200 * t)),
+        "chirp": 0.9 * np.sin(np.pi * 8000 * t**2),
+        "noise": np.random.default_rng(0).uniform(-1e-3, 1e-3, len(t)),
+    }[signal].astype(np.float32)[None, None]
+    found, _ = engine.encoder.step(audio, None)
+    exact, _ = engine.encoder64.step(audio.astype(np.float64), None)
+    size = np.maximum(np.linalg.norm(exact, axis=1), engine.manifest.typical_norm)
+    assert (np.linalg.norm(found - exact, axis=1) < engine.manifest.rounding * size).all()
 
 
 def test_pytorch_is_not_imported(tmp_path: Path) -> None:
