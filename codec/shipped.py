@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from codec.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from codec.codec import Codec
+    from codec.engine import Engine
 
 DEFAULT = "speech-16k"
-Runtime = Literal["torch", "onnx"]
+Runtime = Literal["torch", "onnx", "numba"]
 _FOLDER = Path(__file__).parent / "weights"
 
 
@@ -59,24 +60,24 @@ def load(name_or_path: str | Path | None = None, *, device: str = "cpu", runtime
         device: where PyTorch computes, e.g. "cpu" or "cuda"; "auto" is an Nvidia or AMD GPU where PyTorch
             can use one, else the CPU.
         runtime: "onnx" runs the graphs that `codec export` made beside the weights, on the CPU and without
-            importing PyTorch; needs onnxruntime. The shipped models have them.
+            importing PyTorch; needs onnxruntime. The shipped models have them. "numba" besides compiles code
+            for live streams that are pushed frame by frame (`codec.runtime.compiled`); needs Numba.
 
     Raises:
         ModelError: no such model, a damaged one, no graphs for the runtime, a runtime that is not installed,
             or a device that PyTorch does not have or that lacks an operation of the model.
-        ConfigError: an unknown runtime, or "onnx" with a device other than the CPU.
+        ConfigError: an unknown runtime, or one other than "torch" with a device other than the CPU.
     """
-    if runtime == "onnx":
+    if runtime not in get_args(Runtime):
+        raise ConfigError(f"runtime must be one of {', '.join(get_args(Runtime))}, not {runtime!r}.")
+    if runtime != "torch":
         if device not in ("auto", "cpu"):
             raise ConfigError(
-                f'The runtime "onnx" computes on the CPU, not on {device!r}: use runtime="torch".'
+                f'The runtime "{runtime}" computes on the CPU, not on {device!r}: use runtime="torch".'
             )
         from codec.codec import Codec
-        from codec.runtime import OnnxEngine
 
-        return Codec(OnnxEngine(resolve(name_or_path)))
-    if runtime != "torch":
-        raise ConfigError(f'runtime must be "torch" or "onnx", not {runtime!r}.')
+        return Codec(_fast_engine(resolve(name_or_path), runtime))
     from codec.models import rates, store
     from codec.torch_engine import torch_codec
 
@@ -96,3 +97,15 @@ def load(name_or_path: str | Path | None = None, *, device: str = "cpu", runtime
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(f"The device {device!r} cannot be used: {reason}.") from error
     return model
+
+
+def _fast_engine(weights: Path, runtime: Runtime) -> Engine:
+    if runtime == "onnx":
+        from codec.runtime import OnnxEngine
+
+        return OnnxEngine(weights)
+    try:
+        from codec.runtime.compiled import NumbaEngine
+    except ImportError as error:
+        raise ModelError('Numba is not installed: pip install "codec[numba]".') from error
+    return NumbaEngine(weights)

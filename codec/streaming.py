@@ -204,7 +204,9 @@ class StreamDecoder:
 
     def _decode(self, codes: Codes) -> np.ndarray:
         latents = self._decoding.latents(codes)
-        gain = np.linspace(_gain(self._lost), 1, self._form.hop_length + 1, dtype=np.float32)[1:]
+        gain = None
+        if self._lost:
+            gain = np.linspace(_gain(self._lost), 1, self._form.hop_length + 1, dtype=np.float32)[1:]
         self._last, self._per_frame, self._lost = latents[..., -1:], latents.shape[2] // codes.shape[2], 0
         return self._synthesize(latents, gain)
 
@@ -223,10 +225,10 @@ class StreamDecoder:
         self._lost += frames
         return self._synthesize(self._last * fade, gain)
 
-    def _synthesize(self, latents: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    def _synthesize(self, latents: np.ndarray, gain: np.ndarray | None) -> np.ndarray:
         """Audio of latents `[channels, latent_dim, frames]`, its first samples scaled by gain `[samples]`."""
         x, self._state = self._decoding.step(latents, self._state)
-        if (gain != 1).any():
+        if gain is not None:
             x[:, : len(gain)] *= gain
         late = min(self._late, x.shape[1])
         self._late -= late

@@ -17,7 +17,7 @@ from codec.errors import CodecError, ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
-CONTENDERS = ("torch", "onnx", "encodec", "dac16", "dac24", "mimi", "snac", "opus")
+CONTENDERS = ("torch", "onnx", "numba", "encodec", "dac16", "dac24", "mimi", "snac", "opus")
 
 Audio = Annotated[
     Path | None,

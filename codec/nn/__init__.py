@@ -8,7 +8,7 @@ into chunks, and streams are joined into a batch by concatenating their states.
 
 from codec.nn.conv import CausalConv1d, CausalConvTranspose1d
 from codec.nn.convnext import ConvNeXtBlock
-from codec.nn.mdct import MdctAnalysis, MdctSynthesis, mdct_basis
+from codec.nn.mdct import MdctAnalysis, MdctSynthesis
 from codec.nn.recurrent import ResidualLSTM
 from codec.nn.residual import ResidualUnit
 from codec.nn.sequential import Pointwise, State, StreamModule, StreamSequential
@@ -27,6 +27,5 @@ __all__ = [
     "StreamModule",
     "StreamSequential",
     "fold_weight_norm",
-    "mdct_basis",
     "weight_norm",
 ]

@@ -6,33 +6,19 @@ to rounding (Princen and Bradley 1986).
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import torch
 from torch.nn import functional as F
 
+from codec.filter_bank import mdct_basis
 from codec.nn.inference import linear
 from codec.nn.sequential import State, StreamModule
 
 
-def mdct_basis(hop_length: int) -> torch.Tensor:
-    """Sine-windowed MDCT basis `[hop_length, 2 * hop_length]`; its transpose inverts it by overlap-add.
-
-    Princen and Bradley 1986; orthonormal: `X_k = sqrt(2/N) sum_n w_n x_n cos(pi/N (n + 1/2 + N/2)(k + 1/2))`.
-    """
-    n = torch.arange(2 * hop_length, dtype=torch.float64)
-    k = torch.arange(hop_length, dtype=torch.float64)[:, None]
-    window = torch.sin(math.pi / (2 * hop_length) * (n + 0.5))
-    phase = math.pi / hop_length * (n + 0.5 + hop_length / 2) * (k + 0.5)
-    basis = math.sqrt(2 / hop_length) * window * torch.cos(phase)
-    # A fixed-point grid makes the basis the same on machines whose cosines differ in the last bit.
-    return ((basis * 2**22).round() / 2**22).float()
-
-
 @cache
 def _wide_basis(hop_length: int, device: torch.device) -> torch.Tensor:
-    return mdct_basis(hop_length).to(device, torch.float64)
+    return torch.from_numpy(mdct_basis(hop_length)).to(device, torch.float64)
 
 
 class MdctAnalysis(StreamModule):
@@ -45,7 +31,7 @@ class MdctAnalysis(StreamModule):
 
     def __init__(self, hop_length: int) -> None:
         super().__init__()
-        self.register_buffer("basis", mdct_basis(hop_length), persistent=False)
+        self.register_buffer("basis", torch.from_numpy(mdct_basis(hop_length)), persistent=False)
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         hop = self.stride
@@ -79,7 +65,7 @@ class MdctSynthesis(StreamModule):
 
     def __init__(self, hop_length: int) -> None:
         super().__init__()
-        self.register_buffer("basis", mdct_basis(hop_length), persistent=False)
+        self.register_buffer("basis", torch.from_numpy(mdct_basis(hop_length)), persistent=False)
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         hop = self.basis.shape[0]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,20 +39,21 @@ class OnnxEngine:
     def __init__(self, weights: Path) -> None:
         self._weights = weights
         self.manifest = manifest.load(weights)
-        tensors = WeightsFile(weights)
+        self.tensors = WeightsFile(weights)
         config = weights.with_suffix(".json")
         try:
             text = config.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"The model's configuration {config} cannot be read: {error}.") from error
+        self.config = text
         facts = self.manifest.facts
-        weights_hash = tensors.hash(text)
+        weights_hash = self.tensors.hash(text)
         if weights_hash != facts.weights_hash:
             raise ModelError(
                 f"The ONNX graphs beside {weights} are of other weights ({facts.weights_hash}) than these "
                 f"({weights_hash}): export the model again."
             )
-        self._stages = codebooks.load(tensors, self.manifest)
+        self._stages = codebooks.load(self.tensors, self.manifest)
         self._rates = rates.beside(weights, weights_hash, facts.codebook_sizes)
         smaller = () if self._rates is None else tuple(self._rates.sizes)
         self.facts: ModelFacts = replace(facts, smaller=smaller)
@@ -70,17 +72,17 @@ class OnnxEngine:
     def decoder(self) -> Session:
         return self._session("decoder", np.float32)
 
-    def encoding(self, codebook_sizes: tuple[int, ...]) -> _OnnxEncoding:
+    def encoding(self, codebook_sizes: tuple[int, ...]) -> OnnxEncoding:
         count = len(codebook_sizes)
         fast, exact = list(self._fast[:count]), list(self._exact[:count])
         stages = self._stages_for(codebook_sizes)
         if stages[-1] is not self._stages[count - 1]:
             fast[-1] = stages[-1].exact.astype(np.float32)
             exact[-1] = stages[-1].exact.astype(np.float64)
-        return _OnnxEncoding(self, fast, exact, [stage.first for stage in stages])
+        return OnnxEncoding(self, fast, exact, [stage.first for stage in stages])
 
-    def decoding(self, codebook_sizes: tuple[int, ...]) -> _OnnxDecoding:
-        return _OnnxDecoding(self, [stage.values for stage in self._stages_for(codebook_sizes)])
+    def decoding(self, codebook_sizes: tuple[int, ...]) -> OnnxDecoding:
+        return OnnxDecoding(self, [stage.values for stage in self._stages_for(codebook_sizes)])
 
     @cached_property
     def _fast(self) -> list[Codebook]:
@@ -109,22 +111,24 @@ class OnnxEngine:
 class EncoderState:
     """Where a stream stands.
 
-    layers: states of the graph, in float64 where all is encoded in it; None at the start.
+    layers: states of the layers, as what computes them has them; None at the start.
     past: the audio `[batch, samples]` that coming frames still depend on, as far as there is any.
     frames: frames so far. rechecked: how many of them (summed over the batch) were decided in float64.
     """
 
-    layers: States | None = None
+    layers: Any = None
     past: np.ndarray | None = None
     frames: int = 0
     rechecked: int = 0
 
 
-class _OnnxEncoding:
+class OnnxEncoding:
+    """`codec.engine.Encoding` by codebooks in float32 and float64; first: as `codebooks.Stage.first`."""
+
     def __init__(
         self, engine: OnnxEngine, fast: list[Codebook], exact: list[Codebook], first: list[np.ndarray]
     ) -> None:
-        self._engine, self._fast, self._exact, self._first = engine, fast, exact, first
+        self._engine, self.fast, self.exact, self.first = engine, fast, exact, first
         self._hop = engine.facts.hop_length
         self._history = engine.manifest.history
         self._typical = np.float32(engine.manifest.typical_norm)
@@ -136,17 +140,13 @@ class _OnnxEncoding:
         state = EncoderState() if state is None else state
         batch, frames = len(audio), audio.shape[1] // self._hop
         if frames == 0:
-            return np.zeros((batch, len(self._fast), 0), np.uint16), state
+            return np.zeros((batch, len(self.fast), 0), np.uint16), state
         at = state.frames + frames
         if self._history is None:
             latents, layers = self._engine.encoder64.step(audio[:, None].astype(np.float64), state.layers)
-            codes, _ = search.encode(self._exact, _rows(latents))
+            codes, _ = search.encode(self.exact, _rows(latents))
             return self._canonical(codes, batch), EncoderState(layers, None, at, 0)
-        latents, layers = self._engine.encoder.step(audio[:, None], state.layers)
-        rows = _rows(latents)
-        size = np.maximum(np.linalg.norm(rows, axis=1), self._typical)
-        codes, marks = search.encode(self._fast, rows, self._rounding * size)
-        unsure = marks.reshape(batch, frames)
+        codes, unsure, layers = self.find(audio, state.layers)
         for row, count in enumerate(valid or ()):
             unsure[row, count:] = False
         seen = audio if state.past is None else np.concatenate([state.past, audio], axis=1)
@@ -160,6 +160,19 @@ class _OnnxEncoding:
         # A copy: a view would keep all of the audio.
         past = seen[:, max(0, seen.shape[1] - self._history) :].copy()
         return self._canonical(codes, batch), EncoderState(layers, past, at, state.rechecked + rechecked)
+
+    def find(self, audio: np.ndarray, layers: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Codes `[batch * frames, codebooks]`, which frames `[batch, frames]` are unsure, and the states."""
+        latents, layers = self._engine.encoder.step(audio[:, None], layers)
+        rows = _rows(latents)
+        codes, unsure = search.encode(self.fast, rows, self.bound(rows))
+        return codes, unsure.reshape(len(audio), -1), layers
+
+    def bound(self, latents: np.ndarray) -> np.ndarray:
+        """How far float32 latents `[n, dim]` may be from the true ones, `[n]`."""
+        size = np.maximum(np.linalg.norm(latents, axis=1), self._typical)
+        found: np.ndarray = self._rounding * size
+        return found
 
     def _decide(self, codes: np.ndarray, seen: np.ndarray, group: list[Window], old: int, reach: int) -> None:
         """Decides windows of one length in float64, in place in codes `[batch, frames, codebooks]`."""
@@ -177,21 +190,23 @@ class _OnnxEncoding:
             latents, _ = encoder.step(audio[:, None].astype(np.float64), states)
             wanted = [(i, w.row, frame, w.begin) for i, w in enumerate(part) for frame in w.decided]
             item, row, frame, begin = np.array(wanted).T
-            found, _ = search.encode(self._exact, latents[item, :, frame - begin - skipped])
+            found, _ = search.encode(self.exact, latents[item, :, frame - begin - skipped])
             codes[row, frame - old] = found
 
     def _canonical(self, codes: np.ndarray, batch: int) -> Codes:
         """`[batch, codebooks, frames]` of codes `[n, codebooks]`, the first of equal vectors for each."""
-        first = np.stack([table[codes[:, k]] for k, table in enumerate(self._first)])
+        first = np.stack([table[codes[:, k]] for k, table in enumerate(self.first)])
         return np.ascontiguousarray(first.reshape(len(first), batch, -1).transpose(1, 0, 2), np.uint16)
 
 
-class _OnnxDecoding:
+class OnnxDecoding:
+    """`codec.engine.Decoding` by what the codes of each codebook stand for."""
+
     def __init__(self, engine: OnnxEngine, tables: list[np.ndarray]) -> None:
-        self._engine, self._tables = engine, tables
+        self._engine, self.tables = engine, tables
 
     def latents(self, codes: Codes) -> np.ndarray:
-        return search.decode(self._tables, codes)
+        return search.decode(self.tables, codes)
 
     def step(self, latents: np.ndarray, state: States | None = None) -> tuple[np.ndarray, States]:
         audio, after = self._engine.decoder.step(latents, state)

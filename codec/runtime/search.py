@@ -51,7 +51,7 @@ class Codebook:
             if bound is not None:
                 bound = bound * self._steepest / np.maximum(length, np.finfo(x.dtype).tiny)
         scores = x @ self._columns
-        scores -= self._halves
+        scores -= self.halves
         codes = scores.argmax(1)
         if bound is None:
             return codes, None
@@ -59,7 +59,7 @@ class Codebook:
         best = scores[rows, codes]
         scores[rows, codes] = -np.inf
         # No code scores better than the runner-up, or is farther away than the reach: rarely close enough.
-        close = best - scores.max(1) <= bound * self._reach[codes]
+        close = best - scores.max(1) <= bound * self.reach[codes]
         if close.any():
             where = close.nonzero()[0]
             close[where] = self._gap(x[where], scores[where], codes[where], best[where]) <= bound[where]
@@ -74,7 +74,7 @@ class Codebook:
         across = a - b
         apart = np.linalg.norm(across, axis=1)
         gap = np.einsum("nd,nd->n", x - (a + b) / 2, across) / np.maximum(apart, np.finfo(x.dtype).tiny)
-        others = (best - scores.max(1, initial=-np.inf)) / self._reach[codes]
+        others = (best - scores.max(1, initial=-np.inf)) / self.reach[codes]
         # Equal keys are no border.
         return np.minimum(np.where(apart > 0, gap, np.inf), others)
 
@@ -83,11 +83,11 @@ class Codebook:
         return self.keys.T
 
     @cached_property
-    def _halves(self) -> np.ndarray:
+    def halves(self) -> np.ndarray:
         return np.square(self.keys).sum(1) * self.keys.dtype.type(0.5)
 
     @cached_property
-    def _reach(self) -> np.ndarray:
+    def reach(self) -> np.ndarray:
         """For each code how far another can be from it, at most."""
         norms = np.linalg.norm(self.keys, axis=1)
         return np.maximum(norms + norms.max(), np.finfo(self.keys.dtype).tiny)

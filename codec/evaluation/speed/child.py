@@ -11,10 +11,10 @@ import time
 def main(key: str, seconds: float, model: str | None) -> None:
     """Encodes and decodes noise; prints the peak memory of this process, and how long it took to begin."""
     begin = time.perf_counter()
-    if key == "onnx":  # whose point is to do without PyTorch
+    if key in ("onnx", "numba"):  # whose point is to do without PyTorch
         import codec
 
-        loaded = codec.load(model, runtime="onnx")
+        loaded = codec.load(model, runtime="onnx" if key == "onnx" else "numba")
         started = time.perf_counter() - begin
         loaded.decode(loaded.encode(_noise(loaded.sample_rate, seconds), loaded.sample_rate))
     else:

@@ -55,7 +55,7 @@ class Own(Contender):
     def __init__(self, runtime: Runtime, model: str | None) -> None:
         self.model = codec.load(model, runtime=runtime)
         self.name = f"{self.model.name}, {runtime}"
-        library = "torch" if runtime == "torch" else "onnxruntime"
+        library = {"torch": "torch", "onnx": "onnxruntime", "numba": "numba"}[runtime]
         self.software = f"codec {codec.__version__}, {library} {version(library)}"
         self.sample_rate, self.kbps = self.model.sample_rate, max(self.model.kbps)
         self.parameters = int(self.model.info()["parameters"])
@@ -223,6 +223,7 @@ def builders(model: str | None) -> dict[str, tuple[Callable[[], Contender], str]
     return {
         "torch": (lambda: Own("torch", model), "pip install codec"),
         "onnx": (lambda: Own("onnx", model), 'pip install "codec[onnx]", then codec export'),
+        "numba": (lambda: Own("numba", model), 'pip install "codec[numba]", then codec export'),
         "encodec": (Encodec, _PEERS_HINT),
         "dac16": (lambda: Dac(16000, 12), _PEERS_HINT),
         "dac24": (lambda: Dac(24000, 32), _PEERS_HINT),

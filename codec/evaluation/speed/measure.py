@@ -150,5 +150,6 @@ def start_up(rounds: int = 3) -> dict[str, float]:
 
 
 def _cpu_seconds() -> float:
-    found = os.times()
-    return found.user + found.system + found.children_user + found.children_system
+    # `os.times` counts this process in hundredths of a second, which is too coarse.
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
