@@ -79,6 +79,26 @@ class Decoding(Protocol):
         ...
 
 
+class RowEncoding(Protocol):
+    """From the audio of many streams to their codes; states are values, None at the start of a stream."""
+
+    def step(self, audio: np.ndarray, states: Sequence[Any]) -> tuple[Codes, Sequence[Any]]:
+        """Codes uint16 `[rows, codebooks, frames]` of audio float32 `[rows, frames * hop_length]`.
+
+        Each row is a stream of its own, at a place of its own, and has the codes that it would have alone.
+        Each state has a method `alone`, which gives the same without the memory of the other rows.
+        """
+        ...
+
+
+class RowDecoding(Protocol):
+    """From the latents of many streams to their audio; states as for `RowEncoding`."""
+
+    def step(self, latents: np.ndarray, states: Sequence[Any]) -> tuple[np.ndarray, Sequence[Any]]:
+        """Audio float32 `[rows, samples]` of latents `[rows, latent_dim, frames]`."""
+        ...
+
+
 class Engine(Protocol):
     """A network, ready to run."""
 
@@ -91,4 +111,12 @@ class Engine(Protocol):
 
     def decoding(self, codebook_sizes: tuple[int, ...]) -> Decoding:
         """Decodes codes of codebooks of these sizes, or of the first of them."""
+        ...
+
+    def row_encoder(self, codebook_sizes: tuple[int, ...]) -> RowEncoding:
+        """Encodes many streams at once, with codebooks of these sizes."""
+        ...
+
+    def row_decoder(self) -> RowDecoding:
+        """Decodes the latents of many streams at once."""
         ...

@@ -22,7 +22,6 @@ import numpy as np
 from codec.codec import Codec
 from codec.errors import CodecError, ConfigError
 from codec.server_rows import DecoderRow, EncoderRow, StreamRow
-from codec.torch_engine import TorchEngine
 
 # Pieces that wait before a stream and after it; a piece has at most so many frames.
 _QUEUE = 16
@@ -130,25 +129,19 @@ class StreamServer:
     """Computes the streams of one model on one thread, while the event loop goes on.
 
     Args:
-        model: one that PyTorch runs.
+        model: whatever runs it; onnxruntime is the faster for most.
         gather: seconds to wait for more streams once there is work, so that more of them share a batch. It
             is a part of the latency.
-
-    Raises:
-        ConfigError: a model that another runtime runs.
     """
 
     def __init__(self, model: Codec, *, gather: float = 0.0) -> None:
-        engine = model.engine
-        if not isinstance(engine, TorchEngine):
-            raise ConfigError('A server of streams needs a model loaded with runtime="torch".')
-        self._model, self._engine, self._gather = model, engine, gather
+        self._model, self._engine, self._gather = model, model.engine, gather
         self._streams: set[ServerStream] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="codec-streams")
-        self._decoder = engine.row_decoder()
+        self._decoder = self._engine.row_decoder()
 
     def encoder(
         self, *, sample_rate: int | None = None, kbps: float | None = None, codebooks: int | None = None

@@ -10,10 +10,9 @@ import numpy as np
 
 from codec.audio import check_audio
 from codec.codec import Codec
-from codec.engine import Decoding
+from codec.engine import Decoding, RowDecoding, RowEncoding
 from codec.errors import AudioError, ConfigError
 from codec.resampling import Resampler
-from codec.rows import RowDecoder, RowEncoder
 from codec.tokens import Codes
 
 
@@ -73,7 +72,7 @@ class StreamRow(ABC):
 class EncoderRow(StreamRow):
     """Audio of one channel waits, float32 `[samples]` at the model's rate; codes come out."""
 
-    def __init__(self, model: Codec, encoder: RowEncoder, sizes: tuple[int, ...], sample_rate: int) -> None:
+    def __init__(self, model: Codec, encoder: RowEncoding, sizes: tuple[int, ...], sample_rate: int) -> None:
         super().__init__(model.hop_length, np.zeros(0, np.float32))
         self.group = ("encode", sizes)
         self._encoder, self._delay, self._codebooks = encoder, model.delay, len(sizes)
@@ -115,7 +114,7 @@ class DecoderRow(StreamRow):
     """Latents wait, float32 `[latent_dim, latent frames]`; audio comes out."""
 
     def __init__(
-        self, model: Codec, decoding: Decoding, decoder: RowDecoder, sizes: tuple[int, ...], sample_rate: int
+        self, model: Codec, decoding: Decoding, decoder: RowDecoding, sizes: tuple[int, ...], sample_rate: int
     ) -> None:
         first = decoding.latents(np.zeros((1, 1, 1), np.uint16))[0]
         super().__init__(first.shape[1], first[:, :0])

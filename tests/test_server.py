@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from codec.exact import EncoderRow
 from codec.models import CodecConfig
 from codec.nn.rows import Row
 from codec.server import ServerStream, StreamServer
+from codec.shipped import Runtime, load
 from tests.networks import CONFIGS, small_codec
+from tests.runtime.conftest import exported
 
 
 def run(task: Coroutine[Any, Any, Any]) -> Any:
@@ -38,9 +41,12 @@ async def take(stream: ServerStream) -> list[np.ndarray]:
     return [made async for made in stream]
 
 
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-def test_streams_that_arrive_at_random_get_the_codes_and_audio_of_single_ones(config: CodecConfig) -> None:
-    codec = small_codec(config)
+def test_streams_that_arrive_at_random_get_the_codes_and_audio_of_single_ones(
+    config: CodecConfig, runtime: Runtime, tmp_path: Path
+) -> None:
+    codec = small_codec(config) if runtime == "torch" else load(exported(config, tmp_path), runtime=runtime)
     random = np.random.default_rng(0)
     rates = [8000, 8000, 8000, 8000, 11025]
     clips = [
@@ -73,7 +79,11 @@ def test_streams_that_arrive_at_random_get_the_codes_and_audio_of_single_ones(co
         np.testing.assert_allclose(audio[: len(expected)], expected, rtol=0, atol=1e-5)
 
 
-def test_the_shipped_model_serves_different_bitrates_at_once(model: Codec, speech: np.ndarray) -> None:
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "numba"])
+def test_the_shipped_model_serves_different_bitrates_at_once(
+    model: Codec, speech: np.ndarray, runtime: Runtime
+) -> None:
+    served = load(runtime=runtime)
     rates = [0.5, 3, 6, 8]
     clips = [speech[at : at + 12000] for at in (0, 20000, 40000, 60000)]
 
@@ -85,7 +95,7 @@ def test_the_shipped_model_serves_different_bitrates_at_once(model: Codec, speec
         return made
 
     async def everything() -> list[np.ndarray]:
-        async with StreamServer(model, gather=0.001) as server:
+        async with StreamServer(served, gather=0.001) as server:
             return await asyncio.gather(*(one(server, number) for number in range(4)))
 
     for codes, clip, kbps in zip(run(everything()), clips, rates, strict=True):

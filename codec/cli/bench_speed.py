@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codec.cli import options
+from codec.cli.loading import Loader
 from codec.cli.report import missing_extra, report
 from codec.errors import CodecError, ConfigError
 
@@ -139,16 +140,16 @@ def streams(
         str, typer.Option("--streams", metavar="N,N,...", help="Streams at once.")
     ] = "1,16,32,64,96,128",
     frames: Annotated[int, typer.Option(min=10, help="Frames of each stream.")] = 250,
+    runtime: options.Runtime = options.RuntimeName.auto,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Measure how many live streams one core encodes and decodes in real time, computed together."""
     import torch
 
-    import codec
     from codec.evaluation.speed import concurrent, contenders
 
     torch.set_num_threads(1)
-    loaded = codec.load(model)
+    loaded = Loader("cpu", runtime).load(model)
     x = contenders.speech(*_audio(audio), loaded.sample_rate, 10)
     if not as_json:
         print(f"{'streams':>8}{'median ms':>11}{'p95':>8}{'p99':>8}{'cpu ms':>9}{'a core holds':>14}")

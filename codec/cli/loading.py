@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 from importlib.util import find_spec
@@ -49,9 +50,18 @@ class Loader:
 
     def _can_start_fast(self, name_or_path: str | None) -> bool:
         """Whether there is all that it takes to compute without PyTorch, whose import alone takes seconds."""
-        if self._device != "cpu" or find_spec("onnxruntime") is None:
+        on_cpu = self._device == "cpu" or (self._device == "auto" and _has_no_gpu())
+        if not on_cpu or find_spec("onnxruntime") is None:
             return False
         from codec import shipped
         from codec.runtime import is_exported
 
         return is_exported(shipped.resolve(name_or_path))
+
+
+def _has_no_gpu() -> bool:
+    """Whether it is sure, without PyTorch, that PyTorch would find no GPU of Nvidia's or AMD's."""
+    if sys.platform == "darwin":
+        return True
+    drivers = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    return sys.platform == "linux" and not any(os.path.exists(path) for path in drivers)

@@ -20,6 +20,7 @@ from codec.models import rates
 from codec.recheck import Window, windows
 from codec.runtime import codebooks, manifest, search
 from codec.runtime.codebooks import Stage
+from codec.runtime.rows import OnnxRowDecoder, OnnxRowEncoder
 from codec.runtime.search import Codebook
 from codec.runtime.session import Session, States
 from codec.runtime.weights import WeightsFile
@@ -84,6 +85,12 @@ class OnnxEngine:
     def decoding(self, codebook_sizes: tuple[int, ...]) -> OnnxDecoding:
         return OnnxDecoding(self, [stage.values for stage in self._stages_for(codebook_sizes)])
 
+    def row_encoder(self, codebook_sizes: tuple[int, ...]) -> OnnxRowEncoder:
+        return OnnxRowEncoder(OnnxEngine.encoding(self, codebook_sizes))
+
+    def row_decoder(self) -> OnnxRowDecoder:
+        return OnnxRowDecoder(self.decoder)
+
     @cached_property
     def _fast(self) -> list[Codebook]:
         return [stage.exact.astype(np.float32) for stage in self._stages]
@@ -134,6 +141,16 @@ class OnnxEncoding:
         self._typical = np.float32(engine.manifest.typical_norm)
         self._rounding = np.float32(engine.manifest.rounding)
 
+    @property
+    def history(self) -> int | None:
+        """Samples that a frame depends on besides its own; None where all is encoded in float64."""
+        return self._history
+
+    @property
+    def session(self) -> Session:
+        """The graph that `find` runs."""
+        return self._engine.encoder64 if self._history is None else self._engine.encoder
+
     def step(
         self, audio: np.ndarray, state: EncoderState | None = None, valid: Sequence[int] | None = None
     ) -> tuple[Codes, EncoderState]:
@@ -142,31 +159,43 @@ class OnnxEncoding:
         if frames == 0:
             return np.zeros((batch, len(self.fast), 0), np.uint16), state
         at = state.frames + frames
-        if self._history is None:
-            latents, layers = self._engine.encoder64.step(audio[:, None].astype(np.float64), state.layers)
-            codes, _ = search.encode(self.exact, _rows(latents))
-            return self._canonical(codes, batch), EncoderState(layers, None, at, 0)
         codes, unsure, layers = self.find(audio, state.layers)
+        by_row = codes.reshape(batch, frames, -1)
+        if self._history is None:
+            return self.canonical(by_row), EncoderState(layers, None, at, 0)
         for row, count in enumerate(valid or ()):
             unsure[row, count:] = False
         seen = audio if state.past is None else np.concatenate([state.past, audio], axis=1)
         rechecked = int(unsure.sum())
         if rechecked:
-            # Frames of `seen` are counted from its beginning; `unsure` is about the last of them.
-            reach, old = self._history // self._hop, seen.shape[1] // self._hop - frames
-            by_row = codes.reshape(batch, frames, -1)
-            for group in windows(unsure, old, reach, at_start=seen.shape[1] == at * self._hop):
-                self._decide(by_row, seen, group, old, reach)
+            self.recheck(by_row, unsure, seen, at_start=seen.shape[1] == at * self._hop)
         # A copy: a view would keep all of the audio.
         past = seen[:, max(0, seen.shape[1] - self._history) :].copy()
-        return self._canonical(codes, batch), EncoderState(layers, past, at, state.rechecked + rechecked)
+        return self.canonical(by_row), EncoderState(layers, past, at, state.rechecked + rechecked)
 
     def find(self, audio: np.ndarray, layers: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         """Codes `[batch * frames, codebooks]`, which frames `[batch, frames]` are unsure, and the states."""
-        latents, layers = self._engine.encoder.step(audio[:, None], layers)
-        rows = _rows(latents)
-        codes, unsure = search.encode(self.fast, rows, self.bound(rows))
+        if self._history is None:
+            latents, layers = self._engine.encoder64.step(audio[:, None].astype(np.float64), layers)
+            codes, unsure = search.encode(self.exact, _rows(latents))
+        else:
+            latents, layers = self._engine.encoder.step(audio[:, None], layers)
+            rows = _rows(latents)
+            codes, unsure = search.encode(self.fast, rows, self.bound(rows))
         return codes, unsure.reshape(len(audio), -1), layers
+
+    def recheck(self, codes: np.ndarray, unsure: np.ndarray, seen: np.ndarray, *, at_start: bool) -> None:
+        """Decides unsure `[batch, frames]` in float64, in place in codes `[batch, frames, codebooks]`.
+
+        Args:
+            seen: audio `[batch, samples]` of these frames and of what they depend on, as far as there is any.
+            at_start: it begins where the streams did.
+        """
+        assert self._history is not None
+        # Frames of `seen` are counted from its beginning; `unsure` is about the last of them.
+        reach, old = self._history // self._hop, seen.shape[1] // self._hop - unsure.shape[1]
+        for group in windows(unsure, old, reach, at_start=at_start):
+            self._decide(codes, seen, group, old, reach)
 
     def bound(self, latents: np.ndarray) -> np.ndarray:
         """How far float32 latents `[n, dim]` may be from the true ones, `[n]`."""
@@ -193,10 +222,12 @@ class OnnxEncoding:
             found, _ = search.encode(self.exact, latents[item, :, frame - begin - skipped])
             codes[row, frame - old] = found
 
-    def _canonical(self, codes: np.ndarray, batch: int) -> Codes:
-        """`[batch, codebooks, frames]` of codes `[n, codebooks]`, the first of equal vectors for each."""
-        first = np.stack([table[codes[:, k]] for k, table in enumerate(self.first)])
-        return np.ascontiguousarray(first.reshape(len(first), batch, -1).transpose(1, 0, 2), np.uint16)
+    def canonical(self, codes: np.ndarray) -> Codes:
+        """`[batch, codebooks, frames]` of codes `[batch, frames, codebooks]`, the first of equal vectors."""
+        first = np.empty((len(codes), codes.shape[2], codes.shape[1]), np.uint16)
+        for k, table in enumerate(self.first):
+            first[:, k] = table[codes[:, :, k]]
+        return first
 
 
 class OnnxDecoding:

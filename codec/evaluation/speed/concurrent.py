@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from codec.codec import Codec
-from codec.errors import ConfigError
-from codec.torch_engine import TorchEngine
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Load:
     """Streams that each encode and decode one frame a period, all in one batch.
 
     median, p95, p99: milliseconds on the clock that all of them take for one frame. cpu: milliseconds of the
-    processor, median. period: milliseconds that a frame lasts: below it the streams are held in real time.
+    processor, mean. period: milliseconds that a frame lasts: below it the streams are held in real time.
     """
 
     streams: int
@@ -34,20 +34,14 @@ class Load:
 
 
 def load(model: Codec, audio: np.ndarray, streams: int, frames: int) -> Load:
-    """The time of `frames` frames of `streams` streams, each at another place of audio float32 `[samples]`.
-
-    Raises:
-        ConfigError: a model that PyTorch does not run.
-    """
-    if not isinstance(model.engine, TorchEngine):
-        raise ConfigError('Streams in one batch need a model loaded with runtime="torch".')
+    """The time of `frames` frames of `streams` streams, each at another place of audio `[samples]`."""
     encoder = model.engine.row_encoder(model.codebook_sizes)
     decoding, decoder = model.engine.decoding(model.codebook_sizes), model.engine.row_decoder()
     hop = model.hop_length
     shifts = np.random.default_rng(0).integers(0, len(audio), streams)
     rows = np.stack([np.resize(np.roll(audio, -shift), frames * hop) for shift in shifts])
-    encoded: list = [None] * streams
-    decoded: list = [None] * streams
+    encoded: Sequence[Any] = [None] * streams
+    decoded: Sequence[Any] = [None] * streams
     taken = np.zeros((frames, 2))
     for number in range(frames):
         cpu, begin = time.thread_time(), time.perf_counter()
@@ -60,6 +54,6 @@ def load(model: Codec, audio: np.ndarray, streams: int, frames: int) -> Load:
         float(np.median(wall)),
         float(np.percentile(wall, 95)),
         float(np.percentile(wall, 99)),
-        float(np.median(processor)),
+        float(np.mean(processor)),
         1000 * hop / model.sample_rate,
     )

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types  # type: ignore[import-untyped]
-from numba.extending import intrinsic  # type: ignore[import-untyped]
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
+from numba import njit, types  # type: ignore[import-untyped, unused-ignore]
+from numba.extending import intrinsic
 
 # Sums may be taken in another order, and a product and a sum be rounded once: without that there are no
 # vector instructions. Infinity and NaN keep their meaning.
@@ -35,8 +35,7 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(fastmath=_FASTMATH, error_model="numpy")(function)
 
 
-@intrinsic  # type: ignore[misc, unused-ignore]
-def widened(context: Any, value: Any) -> Any:
+def _widened(context: Any, value: Any) -> Any:
     """A float32, or the bits of a float16 in a uint16, as float32."""
     if value == types.float32:
         return types.float32(types.float32), lambda context, builder, signature, arguments: arguments[0]
@@ -45,6 +44,9 @@ def widened(context: Any, value: Any) -> Any:
         return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), ir.FloatType())
 
     return types.float32(types.uint16), generate
+
+
+widened: Any = intrinsic(_widened)
 
 
 @compiled
