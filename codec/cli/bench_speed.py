@@ -99,23 +99,24 @@ def scaling(
     model: options.Model = None,
     seconds: Annotated[str, typer.Option(metavar="S,S,...", help="Lengths.")] = "10,20,40,80,160",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the fastest counts.")] = 5,
+    runtime: options.Runtime = options.RuntimeName.auto,
     plot: Annotated[Path | None, typer.Option(help="A picture to write, e.g. scaling.svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Measure how cost grows with a recording's length and with the codebooks, and fit the exponents."""
     import torch
 
-    import codec
     from codec.evaluation.speed import contenders, scaling
 
     torch.set_num_threads(1)
-    loaded = codec.load(model)
-    x = contenders.speech(*_audio(audio), loaded.sample_rate, 10)
+    loaded = Loader("cpu", runtime).load(model)
+    sound, rate = _audio(audio)
+    x = contenders.speech(sound, rate, loaded.sample_rate, len(sound) / rate)
     n = len(loaded.codebook_sizes)
     counts = sorted({max(1, round(n * part)) for part in (0.125, 0.25, 0.5, 0.75, 1)})
     found = [
         scaling.lengths(loaded, x, [float(s) for s in _counts(seconds, float)], rounds),
-        scaling.codebooks(loaded, x, 20, counts, rounds),
+        scaling.codebooks(loaded, x, 60, counts, rounds),
     ]
     if plot is not None:
         try:

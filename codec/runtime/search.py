@@ -10,7 +10,7 @@ import numpy as np
 
 from codec.tokens import Codes
 
-# Latents searched for at once: so few that their scores stay in the processor's cache.
+# Latents searched for at once: so few that their scores stay in the processor's cache, beside a codebook.
 _ROWS = 64
 
 
@@ -111,12 +111,13 @@ def encode(
     """
     codes = np.empty((len(x), len(stages)), np.int64)
     unsure = np.zeros(len(x), np.bool_)
-    for first in range(0, len(x), _ROWS):
-        part = slice(first, first + _ROWS)
-        residual, own = x[part], None if bound is None else bound[part]
-        for k, stage in enumerate(stages):
-            codes[part, k], close = stage.match(residual, own)
-            residual = residual - stage.values[codes[part, k]]
+    residual = x.copy()
+    parts = [slice(first, first + _ROWS) for first in range(0, len(x), _ROWS)]
+    for k, stage in enumerate(stages):
+        for part in parts:
+            found, close = stage.match(residual[part], None if bound is None else bound[part])
+            residual[part] -= stage.values[found]
+            codes[part, k] = found
             if close is not None:
                 unsure[part] |= close
     return codes, unsure
