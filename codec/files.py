@@ -19,7 +19,7 @@ from codec.audio import AudioReader, AudioWriter, RawFormat
 from codec.errors import OutputError, TokenFileError
 from codec.tokenfile import Header, PageReader, PageWriter, header_of, read_header
 from codec.tokenfile.output import output
-from codec.tokenfile.reader import read_with_losses
+from codec.tokenfile.reader import PAGES_AHEAD, read_with_losses
 from codec.tokenfile.source import is_seekable, opened
 from codec.tokens import Codes, Tokens, codebooks_for
 
@@ -152,7 +152,8 @@ def decode_file(
     with _token_input(source) as file:
         if start is None and end is None:
             n_samples = _known_length(file)
-            reader = PageReader(file, conceal=conceal, tables=tables)
+            ahead = PAGES_AHEAD if is_seekable(file) else 1
+            reader = PageReader(file, conceal=conceal, tables=tables, ahead=ahead)
             header, packets = replace(reader.header, n_samples=n_samples), _all_packets(reader, conceal)
         else:
             tokens, lost = read_with_losses(file, start=start, end=end, conceal=conceal, tables=tables)

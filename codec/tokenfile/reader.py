@@ -10,14 +10,19 @@ import numpy as np
 
 from codec.errors import TokenFileError
 from codec.tokenfile.header import Header, take_header
+from codec.tokenfile.pages import Page, codes_of
 from codec.tokenfile.scan import Lost, Scanner
 from codec.tokenfile.seek import end_of, header_at, read_stretch
-from codec.tokenfile.source import Damaged, PathOrFile, Source, is_seekable, opened
+from codec.tokenfile.source import PathOrFile, Source, is_seekable, opened
 from codec.tokenfile.span import cut, span_of_tokens
 from codec.tokens import Codes, Tokens
 
 if TYPE_CHECKING:
     from codec.tokenfile.entropy.tables import Tables
+
+# Pages that are read together, when nobody waits for the first of them; pages this long are not.
+PAGES_AHEAD = 8
+_CODES_AHEAD = 1 << 17
 
 Range = tuple[int, int]
 """Frames, from the first to the one after the last."""
@@ -31,12 +36,17 @@ class PageReader:
     conceal: zeros for frames that are lost (`packets` gives None), instead of an error, so that the timing
         stays exact.
     tables: of the entropy coding, where they are not shipped ones (`tokenfile.load_tables`).
+    ahead: pages that are read before the first of them is given, at most; decoded together they take less
+        time, but what comes live has to be given at once.
     Raises TokenFileError: a damaged header at once, a damaged or missing page when it is reached.
     """
 
-    def __init__(self, file: BinaryIO, *, conceal: bool = False, tables: Tables | None = None) -> None:
+    def __init__(
+        self, file: BinaryIO, *, conceal: bool = False, tables: Tables | None = None, ahead: int = 1
+    ) -> None:
         self._scanner = Scanner(file, conceal)
         self._tables = tables
+        self._ahead = ahead
 
     @property
     def header(self) -> Header:
@@ -50,7 +60,7 @@ class PageReader:
     @property
     def damaged(self) -> list[Range]:
         """The ranges of frames (first, end) that had to be concealed so far."""
-        return self._scanner.damaged
+        return sorted(self._scanner.damaged)
 
     def __iter__(self) -> Iterator[Codes]:
         header = self.header
@@ -63,14 +73,34 @@ class PageReader:
 
         `stream_decoder.push(codes, frames=frames)` makes sound of both.
         """
-        for item in self._scanner:
-            if not isinstance(item, Lost):
-                try:
-                    yield item.codes(self.header, self._tables), item.frames
-                    continue
-                except Damaged:
-                    item = self._scanner.lost_page(item)
-            yield None, item.frames
+        waiting: list[Page] = []
+        items = iter(self._scanner)
+        while True:
+            try:
+                item = next(items, None)
+            except TokenFileError:
+                yield from self._decoded(waiting)
+                raise
+            full = len(waiting) == self._ahead or sum(map(_codes_in, waiting)) > _CODES_AHEAD
+            if waiting and (not isinstance(item, Page) or full or item.frames != waiting[0].frames):
+                yield from self._decoded(waiting)
+                waiting = []
+            if item is None:
+                return
+            if isinstance(item, Lost):
+                yield None, item.frames
+            elif self._ahead == 1:
+                yield from self._decoded([item])
+            else:
+                waiting.append(item)
+
+    def _decoded(self, pages: list[Page]) -> Iterator[tuple[Codes | None, int]]:
+        if not pages:
+            return
+        for page, codes in zip(pages, codes_of(pages, self.header, self._tables), strict=True):
+            if codes is None:
+                self._scanner.lost_page(page)
+            yield codes, page.frames
 
     def require_end(self) -> None:
         """Raise TokenFileError when anything follows the end record."""
@@ -145,8 +175,12 @@ def read_header(file: PathOrFile) -> Header:
         return header if end is None else replace(header, n_samples=end.n_samples)
 
 
+def _codes_in(page: Page) -> int:
+    return page.frames * len(page.layers)
+
+
 def _read_all(stream: BinaryIO, conceal: bool, tables: Tables | None) -> tuple[Tokens, list[Range]]:
-    reader = PageReader(stream, conceal=conceal, tables=tables)
+    reader = PageReader(stream, conceal=conceal, tables=tables, ahead=PAGES_AHEAD)
     header = reader.header
     pages = [np.zeros((header.channels, header.codebooks, 0), dtype=np.uint16), *reader]
     if not conceal:

@@ -47,42 +47,55 @@ def encode(network: Network, codes: Codes) -> list[bytes]:
     return layers
 
 
-def decode(network: Network, layers: Sequence[bytes | Codes], channels: int, frames: int) -> Codes:
-    """The layers of a page, each its bytes or its codes [channels, frames], to [channels, stages, frames].
+def decode(
+    network: Network, pages: Sequence[Sequence[bytes | Codes]], channels: int, frames: int
+) -> list[Codes | None]:
+    """Codes [channels, stages, frames] of pages, each of layers that are bytes or codes [channels, frames].
 
     In step s, stage k is at frame s - k: it needs the stages below at that frame, which came in the step
-    before, and its own past. Raises Damaged when the bytes cannot be those of codes.
+    before, and its own past. The pages, which know nothing of each other, take each step together, since most
+    of its cost is reading the network. None for a page whose bytes cannot be those of codes.
     """
-    stages = len(layers)
-    codes = np.empty((channels, stages, frames), dtype=np.uint16)
-    decoders = []
-    for k, layer in enumerate(layers):
-        decoders.append(_decoder(layer) if isinstance(layer, bytes) else None)
-        if not isinstance(layer, bytes):
-            codes[:, k] = layer
-    shape = (stages, channels, network.width)
+    stages = len(pages[0])
+    # Zeros where bytes turn out to be no codes: what follows is not used.
+    codes = np.zeros((len(pages), channels, stages, frames), dtype=np.uint16)
+    decoders: list[list[stream.queue.RangeDecoder | None]] = []
+    for found, page in zip(codes, pages, strict=True):
+        decoders.append([_decoder(layer) if isinstance(layer, bytes) else None for layer in page])
+        for k, layer in enumerate(page):
+            if not isinstance(layer, bytes):
+                found[:, k] = layer
+    damaged: set[int] = set()
+    rows = codes.reshape(-1, stages, frames)
+    shape = (stages, len(rows), network.width)
     # What each stage knows of its frame, in the step before; and the sum of all its frames up to each step.
     upper = np.zeros(shape, dtype=np.float32)
     prefix = np.zeros(shape, dtype=np.float64)
     history = deque([prefix] * (int(network.borders[-1]) + 1), maxlen=int(network.borders[-1]) + 1)
     for step in range(frames + stages - 1):
         first, last = max(0, step - frames + 1), min(stages, step + 1)
-        lower = np.zeros((last - first, channels, network.width), dtype=np.float32)
+        lower = np.zeros((last - first, *shape[1:]), dtype=np.float32)
         lower[max(0, 1 - first) :] = upper[max(0, first - 1) : last - 1]
         past = np.stack([history[-1 - border][first:last] for border in network.borders], axis=2)
         x = network.inputs(lower, network.windows(past))
-        rows = network.frequencies(x, first, last)
+        frequencies = network.frequencies(x, first, last).reshape(last - first, len(pages), channels, -1)
         for k in range(first, last):
-            decoder = decoders[k]
-            if decoder is not None:
-                codes[:, k, step - k] = _next(decoder, rows[k - first, :, : network.sizes[k]])
+            for number, (page_decoders, contexts) in enumerate(
+                zip(decoders, frequencies[k - first, :, :, : network.sizes[k]], strict=True)
+            ):
+                decoder = page_decoders[k]
+                if decoder is not None and number not in damaged:
+                    try:
+                        codes[number, :, k, step - k] = _next(decoder, contexts)
+                    except Damaged:
+                        damaged.add(number)
         now = np.arange(first, last)
-        found = codes[:, now, step - now].T  # [stages, channels]
+        own = rows[:, now, step - now].T  # [stages, rows]
         upper = np.zeros(shape, dtype=np.float32)
-        upper[first:last] = lower + network.embedding[now[:, None], found]
+        upper[first:last] = lower + network.embedding[now[:, None], own]
         prefix = prefix + upper
         history.append(prefix)
-    return codes
+    return [None if number in damaged else page for number, page in enumerate(codes)]
 
 
 def _prefix(frames: np.ndarray, borders: np.ndarray) -> np.ndarray:

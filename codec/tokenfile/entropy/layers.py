@@ -35,16 +35,43 @@ def encode_layers(codes: Codes, plain: Sequence[bytes], header: Header, tables: 
     ]
 
 
-def decode_layers(layers: Sequence[bytes], frames: int, header: Header, tables: Tables | None) -> Codes:
-    """Codes uint16 [channels, codebooks, frames] of a page's layers; raises Damaged or TokenFileError."""
+def decode_pages(
+    pages: Sequence[Sequence[bytes]], frames: int, header: Header, tables: Tables | None
+) -> list[Codes | None]:
+    """Codes uint16 [channels, codebooks, frames] of the layers of pages of one length; None where damaged.
+
+    Raises TokenFileError when the header's tables are not there.
+    """
     tables = needed(header, tables)
     count = tables.coded(header.codebook_sizes) or 0
+    found: list[Codes | None] = []
+    coded: list[tuple[int, list[bytes | Codes]]] = []
+    for layers in pages:
+        try:
+            sources = _sources(layers, frames, header, count)
+        except Damaged:
+            found.append(None)
+            continue
+        if count:
+            coded.append((len(found), sources[:count]))
+        plain = [layer[:, None] for layer in sources[count:] if not isinstance(layer, bytes)]
+        nothing = np.zeros((header.channels, 0, frames), np.uint16)
+        found.append(np.concatenate([nothing, *plain], axis=1))
+    if coded:
+        network = network_of(tables)
+        decoded = coder.decode(network, [sources for _, sources in coded], header.channels, frames)
+        for (number, _), codes in zip(coded, decoded, strict=True):
+            rest = found[number]
+            found[number] = None if codes is None or rest is None else np.concatenate([codes, rest], axis=1)
+    return found
+
+
+def _sources(layers: Sequence[bytes], frames: int, header: Header, coded: int) -> list[bytes | Codes]:
+    """Layers as codes [channels, frames] where they are packed plainly, which those after `coded` must be."""
     sources: list[bytes | Codes] = []
     for layer, size in zip(layers, header.codebook_sizes, strict=True):
         packed = len(layer) == layer_bytes(size, header.channels, frames)
         sources.append(unpack(layer, (size,), header.channels, frames)[:, 0] if packed else layer)
-    rest = [layer for layer in sources[count:] if not isinstance(layer, bytes)]
-    if len(rest) < len(sources) - count:
+    if any(isinstance(layer, bytes) for layer in sources[coded:]):
         raise Damaged
-    coded = [coder.decode(network_of(tables), sources[:count], header.channels, frames)] if count else []
-    return np.concatenate([*coded, *(layer[:, None] for layer in rest)], axis=1)
+    return sources

@@ -11,7 +11,7 @@ from math import isqrt
 
 import numpy as np
 
-from codec.tokenfile.entropy.tables import LIMIT, Layer, Tables
+from codec.tokenfile.entropy.tables import EXACT, LIMIT, Layer, Tables
 
 # Frequencies of the codes of one context add up to this: the precision of constriction's range coder.
 TOTAL = 1 << 24
@@ -58,16 +58,15 @@ class Network:
 
         x: inputs, float32 [last - first, rows, inputs]. Each row adds up to TOTAL less the number of codes.
         """
-        for number, (weight, bias, scale) in enumerate(self._layers):
+        for lowest, (weight, bias) in zip((0, -LIMIT, None), self._layers, strict=True):
             x = np.matmul(x, weight[first:last])
             x += bias[first:last]
-            x *= scale[first:last]
             np.floor(x, out=x)
-            if number < 2:
-                np.clip(x, 0 if number == 0 else -LIMIT, LIMIT, out=x)
+            if lowest is not None:
+                np.clip(x, lowest, LIMIT, out=x)
         if self._mixed:
             for row, size in zip(x, self.sizes[first:last], strict=True):
-                row[:, size:] = -np.inf
+                row[:, size:] = -EXACT
         return _normalised(x, np.asarray(self.sizes[first:last], dtype=np.int64)[:, None, None])
 
 
@@ -79,8 +78,7 @@ def network_of(tables: Tables) -> Network:
 
 def _normalised(logits: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     np.subtract(logits.max(axis=-1, keepdims=True), logits, out=logits)
-    np.minimum(logits, _STEPS_A_BIT * _BITS, out=logits)
-    weights = np.take(_powers(), logits.astype(np.intp))
+    weights = _powers().take(logits.astype(np.int32), mode="clip")
     free = TOTAL - sizes
     reciprocals = (free << _RECIPROCAL_BITS) // weights.sum(axis=-1, keepdims=True).astype(np.int64)
     weights *= np.ldexp(reciprocals.astype(np.float64), -_RECIPROCAL_BITS)
@@ -89,12 +87,10 @@ def _normalised(logits: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return (
-        layer.weight.astype(np.float32),
-        layer.bias[:, None].astype(np.float32),
-        np.ldexp(np.float32(1), -layer.shift[:, None].astype(np.int32)),
-    )
+def _arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    # Divided by a power of two beforehand, every sum has the same digits as without, and is as exact.
+    scale = np.ldexp(np.float32(1), -layer.shift[:, None].astype(np.int32))
+    return layer.weight.astype(np.float32) * scale, layer.bias[:, None].astype(np.float32) * scale
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +13,6 @@ from codec.tokenfile import Tables
 from codec.tokenfile.entropy import coder
 from codec.tokenfile.entropy.network import network_of
 from codec.tokenfile.entropy.tables import Layer
-from codec.tokenfile.source import Damaged
 from codec.tokens import Tokens
 
 HASH = "00112233445566ff"
@@ -64,8 +62,8 @@ def likely_codes(
     while codes.shape[2] < frames:
         # What a range decoder makes of random bytes are codes that are as likely as the tables say.
         layers = [numbers.bytes(2 * channels * _RUN + 8) for _ in range(codebooks)]
-        with suppress(Damaged):  # one in hundreds is no number that an encoder can write
-            run = coder.decode(network_of(tables), layers, channels, _RUN)
+        run = coder.decode(network_of(tables), [layers], channels, _RUN)[0]
+        if run is not None:  # one in hundreds is no number that an encoder can write
             codes = np.concatenate([codes, run], axis=2)
     codes = codes[:, :, :frames]
     random = np.stack(

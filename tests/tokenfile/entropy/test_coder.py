@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,12 +12,19 @@ from hypothesis import strategies as st
 
 from codec.tokenfile.entropy import coder
 from codec.tokenfile.entropy.network import TOTAL, Network, _powers, network_of
-from codec.tokenfile.source import Damaged
+from codec.tokens import Codes
 from tests.tokenfile.entropy import reference
 from tests.tokenfile.entropy.examples import TABLES, likely_codes, small_tables
 
 SIZES = st.sampled_from([(64, 64, 64, 64), (300, 7, 2), (1024,), (2, 2, 2, 2, 2, 2), (4096, 3)])
 SPANS = st.sampled_from([(1,), (1, 1, 2, 4, 16), (64, 1), (8, 8)])
+
+
+def decoded(network: Network, layers: Sequence[bytes | Codes], channels: int, frames: int) -> Codes:
+    """The codes of one page, which has some."""
+    codes = coder.decode(network, [layers], channels, frames)[0]
+    assert codes is not None
+    return codes
 
 
 @settings(derandomize=True, deadline=None, max_examples=30)
@@ -27,7 +35,31 @@ def test_what_is_encoded_is_decoded(sizes, spans, channels, frames, seed, surpri
     for stages in {1, len(sizes)}:
         codes = likely_codes(tables, channels, stages, frames, seed, surprise)
         layers = coder.encode(network, codes)
-        assert np.array_equal(coder.decode(network, layers, channels, frames), codes)
+        assert np.array_equal(decoded(network, layers, channels, frames), codes)
+
+
+@settings(derandomize=True, deadline=None, max_examples=20)
+@given(
+    st.integers(1, 2), st.integers(1, 40), st.integers(2, 5), st.sets(st.integers(0, 4)), st.integers(0, 99)
+)
+def test_pages_together_are_decoded_as_each_alone_also_beside_damaged_ones(
+    channels, frames, pages, damaged, seed
+):
+    network = network_of(TABLES)
+    all_codes = [likely_codes(TABLES, channels, 4, frames, seed + k) for k in range(pages)]
+    all_layers = [coder.encode(network, codes) for codes in all_codes]
+    for number in damaged & set(range(pages)):
+        all_layers[number] = [b"\xff" * 9] * 4
+    together = coder.decode(network, all_layers, channels, frames)
+    for number, (layers, codes, found) in enumerate(zip(all_layers, all_codes, together, strict=True)):
+        alone = coder.decode(network, [layers], channels, frames)[0]
+        if found is None or alone is None:
+            assert found is alone
+        else:
+            assert np.array_equal(found, alone)
+        if number not in damaged:
+            assert found is not None
+            assert np.array_equal(found, codes)
 
 
 @settings(derandomize=True, deadline=None, max_examples=12)
@@ -86,12 +118,8 @@ def test_likely_codes_become_as_short_as_their_likelihood_says():
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(st.lists(st.binary(max_size=60), min_size=4, max_size=4))
 def test_any_bytes_give_codes_or_damage(layers):
-    try:
-        codes = coder.decode(network_of(TABLES), layers, 1, 40)
-    except Damaged:
-        return
-    assert codes.shape == (1, 4, 40)
-    assert codes.max() < 64
+    codes = coder.decode(network_of(TABLES), [layers], 1, 40)[0]
+    assert codes is None or (codes.shape == (1, 4, 40) and codes.max() < 64)
 
 
 _DIGEST = """
@@ -122,6 +150,6 @@ def test_bytes_do_not_depend_on_denormal_numbers_being_flushed():
     assert torch.set_flush_denormal(True)
     try:
         assert coder.encode(Network(TABLES), codes) == before
-        assert np.array_equal(coder.decode(Network(TABLES), before, 2, 200), codes)
+        assert np.array_equal(decoded(Network(TABLES), before, 2, 200), codes)
     finally:
         torch.set_flush_denormal(False)
