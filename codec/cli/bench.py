@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from codec.cli import bench_loss, bench_size, bench_speed
+from codec.cli import bench_codes, bench_loss, bench_size, bench_speed
 from codec.cli.report import missing_extra, report
 
 bench = typer.Typer()
+bench.command("codes")(bench_codes.codes)
 bench.command("loss")(bench_loss.loss)
 bench.command("size")(bench_size.size)
 bench.command("speed")(bench_speed.speed)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from codec.cli import main
+from tests.cli.conftest import MakeSpeech
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:
@@ -47,3 +48,12 @@ def test_streams_in_one_batch_are_measured(capsys: pytest.CaptureFixture[str]) -
 def test_an_unknown_contender_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "speed", "--only", "lyra"]) == 2
     assert "lyra" in capsys.readouterr().err
+
+
+def test_codes_are_compared_in_every_way(capsys: pytest.CaptureFixture[str], make_speech: MakeSpeech) -> None:
+    *ways, cost = printed(capsys, "codes", str(make_speech("a.wav")), str(make_speech("b.flac")))
+    assert [way["way"] for way in ways if way["different"]] == []
+    assert {"torch", "onnx, streamed by frames", "numba, streamed by frames"} <= {way["way"] for way in ways}
+    assert len({way["frames"] for way in ways}) == 1
+    assert 0 < ways[3]["rechecked"] < 0.1 * ways[3]["frames"]
+    assert cost["recheck"]["with_recheck"] > 0
