@@ -13,7 +13,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from codec.errors import AudioError, CodecError, ConfigError, ModelError, OutputError, TokenFileError
+from codec.errors import (
+    AudioError,
+    CheckpointError,
+    CodecError,
+    ConfigError,
+    ModelError,
+    OutputError,
+    TokenFileError,
+)
 from codec.shipped import load
 from codec.tokenfile import read, write
 from codec.tokens import Tokens
@@ -25,6 +33,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AudioError",
+    "CheckpointError",
     "Codec",
     "CodecError",
     "ConfigError",

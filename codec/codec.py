@@ -19,9 +19,13 @@ from codec.tokens import Codes, Tokens, ladder, rates, sizes_for
 class Codec:
     """A loaded model. It has no state between calls, so threads and streams may share it.
 
+    streams: whether audio and codes can come in chunks; else (`codec.whole`) it needs whole recordings.
+
     Args:
         engine: what runs its network: PyTorch (`codec.torch_engine`) or onnxruntime (`codec.runtime`).
     """
+
+    streams = True
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -34,7 +38,7 @@ class Codec:
         self.hop_length: int = facts.hop_length
         self.frame_rate: Fraction = facts.frame_rate
         self.codebook_sizes: tuple[int, ...] = facts.codebook_sizes
-        self._form = StreamFormat(facts.sample_rate, facts.hop_length, facts.delay)
+        self._form = StreamFormat(facts.sample_rate, facts.hop_length, facts.delay, facts.lead, facts.fills)
 
     @property
     def engine(self) -> Engine:
@@ -48,8 +52,16 @@ class Codec:
 
     @property
     def latency(self) -> float:
-        """Seconds from a sample's arrival to its output at the latest: one frame, and what decoding lags."""
-        return (self.hop_length + self._form.delay) / self.sample_rate
+        """Seconds from a sample's arrival to its output at the latest: one frame, and what decoding lags.
+
+        A model whose first frames depend on later ones (EnCodec's at 24 kHz) lags so much at the start alone.
+        """
+        return (self._form.lead * self.hop_length + self._form.delay) / self.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Of the audio that one row of codes stands for."""
+        return self._facts.channels
 
     @property
     def kbps(self) -> list[float]:
@@ -73,7 +85,7 @@ class Codec:
             "weights_hash": self.weights_hash,
             "sample_rate": self.sample_rate,
             "frame_rate": float(self.frame_rate),
-            "latency_ms": 1000 * self.latency,
+            "latency_ms": 1000 * self.latency if self.streams else None,
             "codebooks": len(self.codebook_sizes),
             "codebook_size": max(self.codebook_sizes),
             "kbps": self.kbps,
@@ -121,6 +133,9 @@ class Codec:
             recordings: each as for `encode`; lengths and channels may differ.
             sample_rate: of all of them, in Hz.
         """
+        if not self._form.fills:
+            # Where a recording ends matters to every layer, so they cannot be padded to one length.
+            return [self.encode(x, sample_rate, kbps=kbps, codebooks=codebooks) for x in recordings]
         sizes = self.sizes_for(kbps, codebooks)
         encoding = self._engine.encoding(sizes)
         clips = [check_audio(x) for x in recordings]
@@ -224,19 +239,27 @@ class Codec:
         self, model: str, weights_hash: str, codebook_sizes: Sequence[int], frame_rate: Fraction
     ) -> None:
         """Raises ModelError unless this model made the tokens that these fields describe."""
-        if (model, weights_hash) != (self.name, self.weights_hash):
-            raise ModelError(
-                f"These tokens were made by model {model or '?'} ({weights_hash or 'no hash'}), and "
-                f"{self.name} ({self.weights_hash}) cannot decode them: pass the model that made them."
-            )
+        self.check_maker(model, weights_hash)
         if frame_rate != self.frame_rate:
-            raise ModelError(f"These tokens name {self.name}, but their frame rate is not its own.")
+            raise ModelError(f"These tokens do not fit {self.name}: their frame rate is not its own.")
         self.check_sizes(tuple(codebook_sizes))
+
+    def check_maker(self, model: str, weights_hash: str) -> None:
+        """Raises ModelError for tokens that name another model or other weights.
+
+        Tokens that came from a file of another codec name no weights: whoever gives a model for them answers
+        for it.
+        """
+        if weights_hash and (model, weights_hash) != (self.name, self.weights_hash):
+            raise ModelError(
+                f"These tokens were made by model {model or '?'} ({weights_hash}), and {self.name} "
+                f"({self.weights_hash}) cannot decode them: pass the model that made them."
+            )
 
     def check_sizes(self, sizes: tuple[int, ...]) -> None:
         """Raises ModelError unless these are sizes of codebooks that the model can have."""
         if sizes not in self._ladder:
-            raise ModelError(f"These tokens name {self.name}, but their codebooks are not its own.")
+            raise ModelError(f"These tokens do not fit {self.name}: their codebooks are not its own.")
 
     def check_codes(self, sizes: tuple[int, ...], codes: Codes) -> None:
         """Raises ConfigError unless codes are uint16 `[channels, codebooks, frames]`, each below its size."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codec.segments import Levels
 from codec.tokens import Codes
 
 
@@ -25,6 +26,9 @@ class ModelFacts:
     codebook_sizes: entries of every codebook, the coarsest first.
     smaller: sizes, rising, that each codebook can have besides its own where it is the last one.
     delay: samples that decoding lags. parameters: weights that training has set.
+    lead: frames that the first step of a stream needs, if it is not the only one.
+    fills: whether a stream's last frame is filled up with silence; if not, its last step takes a part of one.
+    channels: of the audio that one row of codes stands for.
     """
 
     name: str
@@ -35,6 +39,9 @@ class ModelFacts:
     smaller: tuple[tuple[int, ...], ...]
     delay: int
     parameters: int
+    lead: int = 1
+    fills: bool = True
+    channels: int = 1
 
     @property
     def frame_rate(self) -> Fraction:
@@ -61,6 +68,8 @@ class Encoding(Protocol):
         self, audio: np.ndarray, state: Any = None, valid: Sequence[int] | None = None
     ) -> tuple[Codes, EncodingState]:
         """Codes uint16 `[batch, codebooks, frames]` of audio float32 `[batch, frames * hop_length]`.
+
+        A model that fills up its last frame by itself takes any number of samples at the end.
 
         valid: frames of each row that matter, where a batch is padded; all if not given.
         """
@@ -119,4 +128,24 @@ class Engine(Protocol):
 
     def row_decoder(self) -> RowDecoding:
         """Decodes the latents of many streams at once."""
+        ...
+
+
+class WholeEngine(Engine, Protocol):
+    """A network that needs all of a recording at once (`codec.whole`)."""
+
+    @property
+    def is_segmented(self) -> bool:
+        """Whether decoding needs levels besides the codes."""
+        ...
+
+    def encode(self, audio: np.ndarray, codebook_sizes: tuple[int, ...]) -> tuple[Codes, Levels | None]:
+        """Codes uint16 `[rows, codebooks, frames]` of audio float32 `[rows, channels, samples]`.
+
+        Together with what decoding needs besides them, where the model cuts recordings into segments.
+        """
+        ...
+
+    def decode(self, codes: Codes, levels: Levels | None) -> np.ndarray:
+        """Audio float32 `[rows, channels, samples]`, samples at the model's rate, of whole recordings."""
         ...

@@ -21,6 +21,10 @@ class ModelError(CodecError):
     """A model that cannot be found, cannot be loaded, or did not make the tokens that it should decode."""
 
 
+class CheckpointError(ModelError):
+    """A checkpoint of another codec that cannot be imported: unsafe, damaged, or not what it seems to be."""
+
+
 class ConfigError(CodecError):
     """A configuration whose values make no sense, alone or together."""
 

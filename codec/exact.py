@@ -128,7 +128,8 @@ class ExactEncoder:
         Returns:
             Codes `[batch, n_codebooks, frames]`, int64 on the CPU, and the state after them.
         """
-        batch, frames = len(audio), audio.shape[-1] // self._hop
+        # A part of a frame is the end of a recording, for an encoder that fills it up by itself.
+        batch, frames = len(audio), -(-audio.shape[-1] // self._hop)
         if frames == 0:
             return torch.zeros(batch, search.n_codebooks, 0, dtype=torch.long), state
         codes, unsure, layers = self._find(audio, state.layers, search)

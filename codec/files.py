@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from codec.audio import AudioReader, AudioWriter, RawFormat
-from codec.errors import OutputError, TokenFileError
+from codec.errors import ModelError, OutputError, TokenFileError
 from codec.tokenfile import Header, PageReader, PageWriter, header_of, read_header
 from codec.tokenfile.output import output
 from codec.tokenfile.reader import PAGES_AHEAD, read_with_losses
+from codec.tokenfile.reader import read as read_tokens
 from codec.tokenfile.source import is_seekable, opened
+from codec.tokenfile.span import span_of_tokens
 from codec.tokens import Codes, Tokens, codebooks_for
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def encode_file(
     """Encodes a recording into a token file; "-" means standard input or output.
 
     A target that is a file appears under its name when it is complete, or not at all. To a pipe, pages of
-    half a second go out as they are made.
+    half a second go out as they are made. A model that needs whole recordings reads its source into memory.
 
     Args:
         kbps, codebooks: as in `Codec.encode`.
@@ -88,6 +90,16 @@ def encode_file(
     """
     with AudioReader(source, raw=raw) as reader:
         rate, piped = reader.sample_rate, _is_pipe(target)
+        if not model.streams:
+            parts = list(reader.blocks(_MAX_BLOCK))
+            audio = np.concatenate([np.zeros((reader.channels, 0), np.float32), *parts], axis=1)
+            tokens = model.encode(audio, rate, kbps=kbps, codebooks=codebooks, metadata=metadata)
+            progress(tokens.duration, tokens.duration)
+            with _token_output(target) as file:
+                writer = PageWriter(file, header_of(tokens), tables)
+                writer.push(tokens.codes)
+                writer.close(tokens.n_samples)
+            return Coded(tokens.duration, rate, reader.channels, tokens.codebooks, tokens.kbps)
         stream = model.stream_encoder(
             sample_rate=rate, channels=reader.channels, kbps=kbps, codebooks=codebooks
         )
@@ -122,7 +134,7 @@ def encode_file(
 
 def decode_file(
     model_for: Callable[[str, str], Codec],
-    source: str | Path,
+    source: str | Path | BinaryIO,
     target: str | Path,
     *,
     kbps: float | None = None,
@@ -150,6 +162,7 @@ def decode_file(
         OutputError: the target cannot be written. ConfigError: a rate or a stretch that the source lacks.
     """
     with _token_input(source) as file:
+        begin = file.tell() if is_seekable(file) else None
         if start is None and end is None:
             n_samples = _known_length(file)
             ahead = PAGES_AHEAD if is_seekable(file) else 1
@@ -161,6 +174,16 @@ def decode_file(
         keep = codebooks_for(kbps, codebooks, header.frame_rate, header.codebook_sizes)
         model = model_for(header.model, header.weights_hash)
         model.check_tokens(header.model, header.weights_hash, header.codebook_sizes, header.frame_rate)
+        if not model.streams:
+            if begin is not None:
+                file.seek(begin)
+                tokens = read_tokens(file, tables=tables)
+            elif reader is not None:
+                codes = [codes for codes, _ in packets if codes is not None]
+                tokens = _tokens_of(replace(reader.header, n_samples=reader.n_samples), codes)
+            else:
+                raise ModelError(f"{model.name} decodes whole recordings: a stretch cannot come from a pipe.")
+            return _decode_whole(model, tokens.at(codebooks=keep), target, start, end, progress)
         rate = header.sample_rate
         written = 0
         held = _HeldBack(model, header)
@@ -182,6 +205,41 @@ def decode_file(
         warnings = [] if reader is None else _warnings(reader, header, written, length)
         kept = replace(header, codebook_sizes=header.codebook_sizes[:keep])
         return Coded(written / rate, rate, header.channels, keep, kept.kbps, warnings)
+
+
+def _decode_whole(
+    model: Codec,
+    tokens: Tokens,
+    target: str | Path,
+    start: float | None,
+    end: float | None,
+    progress: Progress,
+) -> Coded:
+    """Decodes all, since frames of such a model have no meaning without the others, and keeps a stretch."""
+    span, rate = span_of_tokens(tokens, start, end), tokens.sample_rate
+    first = round(Fraction(start or 0.0) * rate)
+    audio = model.decode(tokens)[:, first:]
+    audio = audio if span.n_samples is None else audio[:, : span.n_samples]
+    with AudioWriter(target, rate, len(audio)) as writer:
+        writer.write(audio)
+    seconds = audio.shape[1] / rate
+    progress(seconds, seconds)
+    return Coded(seconds, rate, len(audio), tokens.codebooks, tokens.kbps)
+
+
+def _tokens_of(header: Header, codes: list[Codes]) -> Tokens:
+    empty = np.zeros((header.channels, header.codebooks, 0), np.uint16)
+    return Tokens(
+        codes=np.concatenate([empty, *codes], axis=2),
+        codebook_sizes=header.codebook_sizes,
+        frame_rate=header.frame_rate,
+        sample_rate=header.sample_rate,
+        n_samples=header.n_samples,
+        skip=header.skip,
+        model=header.model,
+        weights_hash=header.weights_hash,
+        metadata=header.metadata,
+    )
 
 
 class _HeldBack:
@@ -266,7 +324,7 @@ def _warnings(reader: PageReader, header: Header, written: int, length: int | No
 
 
 @contextmanager
-def _token_input(source: str | Path) -> Iterator[BinaryIO]:
+def _token_input(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
     with opened(sys.stdin.buffer if str(source) == "-" else source) as file:
         yield file
 

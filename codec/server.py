@@ -132,9 +132,15 @@ class StreamServer:
         model: whatever runs it; onnxruntime is the faster for most.
         gather: seconds to wait for more streams once there is work, so that more of them share a batch. It
             is a part of the latency.
+
+    Raises:
+        ConfigError: a model whose streams cannot be rows of one batch.
     """
 
     def __init__(self, model: Codec, *, gather: float = 0.0) -> None:
+        facts = model.engine.facts
+        if not model.streams or facts.lead > 1 or not facts.fills:
+            raise ConfigError(f"{model.name} does not fit a server: its streams begin or end unlike others.")
         self._model, self._engine, self._gather = model, model.engine, gather
         self._streams: set[ServerStream] = set()
         self._wake = asyncio.Event()

@@ -12,6 +12,7 @@ from codec.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from codec.codec import Codec
     from codec.engine import Engine
+    from codec.models.network import CodecNetwork
 
 DEFAULT = "speech-16k"
 Runtime = Literal["torch", "onnx", "numba"]
@@ -44,11 +45,38 @@ def resolve(name_or_path: str | Path | None) -> Path:
         if len(inside) != 1:
             raise ModelError(f"{path} holds {len(inside)} .safetensors files: name the one to load.")
         return inside[0]
-    if is_file:
+    if is_file or (isinstance(wanted, str) and wanted.startswith("hf:")):
+        if is_checkpoint(wanted):
+            raise ModelError(f"{wanted} is a checkpoint of another codec: codec import makes a model of it.")
         if path.suffix != ".safetensors":
             raise ModelError(f"{path} is not a model: give a .safetensors file or a folder that holds one.")
         return path
     raise ModelError(f"There is no model {str(wanted)!r}: give one of {', '.join(names())}, or a path.")
+
+
+def is_checkpoint(name_or_path: str | Path | None) -> bool:
+    """Whether a checkpoint of another codec is meant."""
+    if name_or_path is None or str(name_or_path) in names():
+        return False
+    from codec.interop import detect
+
+    return detect.is_checkpoint(name_or_path)
+
+
+def load_network(name_or_path: str | Path | None) -> tuple[CodecNetwork, str]:
+    """The network that a name, a path or a checkpoint of another codec means, and the hash of its weights.
+
+    Raises:
+        ModelError: no such model, or a damaged one. CheckpointError: a checkpoint that cannot be imported.
+    """
+    from codec.models import store
+
+    if name_or_path is None or not is_checkpoint(name_or_path):
+        return store.load(resolve(name_or_path))
+    from codec.interop import detect
+
+    network = detect.load_network(name_or_path)
+    return network, store.weights_hash(network)
 
 
 def load(name_or_path: str | Path | None = None, *, device: str = "cpu", runtime: Runtime = "torch") -> Codec:
@@ -56,7 +84,8 @@ def load(name_or_path: str | Path | None = None, *, device: str = "cpu", runtime
 
     Args:
         name_or_path: a shipped model's name, a `.safetensors` file with its `.json` beside it, or a folder
-            that holds one model; the shipped default if not given.
+            that holds one model; the shipped default if not given. Or a checkpoint of another codec: a file
+            (`encodec_24khz.th`), a Hugging Face folder, or a name on the hub (`hf:facebook/encodec_24khz`).
         device: where PyTorch computes, e.g. "cpu" or "cuda"; "auto" is an Nvidia or AMD GPU where PyTorch
             can use one, else the CPU.
         runtime: "onnx" runs the graphs that `codec export` made beside the weights, on the CPU and without
@@ -64,6 +93,7 @@ def load(name_or_path: str | Path | None = None, *, device: str = "cpu", runtime
             for live streams that are pushed frame by frame (`codec.runtime.compiled`); needs Numba.
 
     Raises:
+        CheckpointError: a checkpoint of another codec that cannot be imported.
         ModelError: no such model, a damaged one, no graphs for the runtime, a runtime that is not installed,
             or a device that PyTorch does not have or that lacks an operation of the model.
         ConfigError: an unknown runtime, or one other than "torch" with a device other than the CPU.
@@ -78,12 +108,13 @@ def load(name_or_path: str | Path | None = None, *, device: str = "cpu", runtime
         from codec.codec import Codec
 
         return Codec(_fast_engine(resolve(name_or_path), runtime))
-    from codec.models import rates, store
+    from codec.models import rates
     from codec.torch_engine import torch_codec
 
-    weights = resolve(name_or_path)
-    network, weights_hash = store.load(weights)
-    smaller = rates.beside(weights, weights_hash, network.quantizer.codebook_sizes)
+    network, weights_hash = load_network(name_or_path)
+    smaller = None
+    if not is_checkpoint(name_or_path):
+        smaller = rates.beside(resolve(name_or_path), weights_hash, network.quantizer.codebook_sizes)
     if device == "auto":
         import torch
 

@@ -31,11 +31,16 @@ _MAX_LOST_FRAMES = 1 << 32
 
 @dataclass(frozen=True)
 class StreamFormat:
-    """What a stream knows of its model: rate in Hz, samples per frame, and samples that decoding lags."""
+    """What a stream knows of its model: rate in Hz, samples per frame, and samples that decoding lags.
+
+    lead, fills: as in `codec.engine.ModelFacts`.
+    """
 
     sample_rate: int
     hop_length: int
     delay: int
+    lead: int = 1
+    fills: bool = True
 
 
 class StreamEncoder:
@@ -101,13 +106,13 @@ class StreamEncoder:
         if self._finished:
             raise AudioError("This stream was flushed: make a new stream_encoder for the next recording.")
         self._finished = True
-        head = self._take(self._resampler.flush())
+        rest = self._resampler.flush()
+        self._resampled += rest.shape[1]
         hop = self._form.hop_length
         frames = -(-(self._resampled + self._form.delay) // hop) if self._resampled else 0
         encoded = 0 if self._state is None else self._state.frames
-        missing = (frames - encoded) * hop - self._waiting.shape[1]
-        tail = self._encode(np.zeros((self.channels, missing), np.float32))
-        return np.concatenate([head, tail], axis=2)
+        missing = (frames - encoded) * hop - self._waiting.shape[1] - rest.shape[1]
+        return self._encode(np.pad(rest, ((0, 0), (0, missing if self._form.fills else 0))))
 
     def _take(self, x: np.ndarray) -> Codes:
         self._resampled += x.shape[1]
@@ -116,7 +121,9 @@ class StreamEncoder:
     def _encode(self, x: np.ndarray) -> Codes:
         hop = self._form.hop_length
         x = np.concatenate([self._waiting, x], axis=1)
-        whole = x.shape[1] // hop * hop
+        whole = x.shape[1] if self._finished else x.shape[1] // hop * hop
+        if self._state is None and not self._finished and whole < self._form.lead * hop:
+            whole = 0
         self._waiting = x[:, whole:]
         parts = [np.zeros((self.channels, self.n_codebooks, 0), np.uint16)]
         for first in range(0, whole, BLOCK_FRAMES * hop):
@@ -157,6 +164,9 @@ class StreamDecoder:
         self._late = form.delay  # samples at the model's rate that are still to be dropped
         self._skip = skip  # samples at the output's rate that are still to be dropped
         self._left = n_samples
+        # Latents, and the gain of all of their samples, that wait until there is enough for a first step.
+        self._early: tuple[np.ndarray, np.ndarray] | None = None
+        self._begun = form.lead == 1
         self._finished = False
 
     def push(self, codes: Codes | None, *, frames: int | None = None) -> np.ndarray:
@@ -200,7 +210,10 @@ class StreamDecoder:
         if self._finished:
             raise ConfigError("This stream was flushed: make a new stream_decoder for the next recording.")
         self._finished = True
-        return self._emit(self._resampler.flush())
+        head = np.zeros((self.channels, 0), np.float32)
+        if self._early is not None and not self._begun:
+            head = self._compute(*self._early)
+        return np.concatenate([head, self._emit(self._resampler.flush())], axis=1)
 
     def _decode(self, codes: Codes) -> np.ndarray:
         latents = self._decoding.latents(codes)
@@ -227,6 +240,22 @@ class StreamDecoder:
 
     def _synthesize(self, latents: np.ndarray, gain: np.ndarray | None) -> np.ndarray:
         """Audio of latents `[channels, latent_dim, frames]`, its first samples scaled by gain `[samples]`."""
+        if self._begun:
+            return self._compute(latents, gain)
+        frames = latents.shape[2] // self._per_frame
+        samples = frames * self._form.hop_length
+        gain = np.ones(samples, np.float32) if gain is None else gain
+        gain = np.pad(gain, (0, samples - len(gain)), constant_values=1)
+        if self._early is not None:
+            latents = np.concatenate([self._early[0], latents], axis=2)
+            gain = np.concatenate([self._early[1], gain])
+        self._early = latents, gain
+        if latents.shape[2] // self._per_frame < self._form.lead:
+            return np.zeros((self.channels, 0), np.float32)
+        self._early, self._begun = None, True
+        return self._compute(latents, gain)
+
+    def _compute(self, latents: np.ndarray, gain: np.ndarray | None) -> np.ndarray:
         x, self._state = self._decoding.step(latents, self._state)
         if gain is not None:
             x[:, : len(gain)] *= gain

@@ -43,6 +43,9 @@ class TorchEngine:
             smaller=() if smaller is None else tuple(smaller.sizes),
             delay=network.decoder.delay,
             parameters=sum(p.numel() for p in network.parameters()),
+            lead=max(network.encoder.lead, network.decoder.lead),
+            fills=network.encoder.fills != 1,
+            channels=config.audio_channels,
         )
 
     @cached_property
@@ -115,4 +118,10 @@ class _TorchDecoding:
 
 def torch_codec(network: CodecNetwork, weights_hash: str, smaller: Rates | None = None) -> Codec:
     """A codec that PyTorch runs; arguments as for `TorchEngine`."""
-    return Codec(TorchEngine(network, weights_hash, smaller))
+    config = network.config
+    if network.encoder.causal and config.segments is None and config.audio_channels == 1:
+        return Codec(TorchEngine(network, weights_hash, smaller))
+    from codec.torch_whole import TorchWholeEngine
+    from codec.whole import WholeCodec
+
+    return WholeCodec(TorchWholeEngine(network, weights_hash))

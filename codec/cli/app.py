@@ -10,17 +10,22 @@ import codec
 from codec.cli import (
     bench,
     cat,
+    convert,
     cut,
     decode,
     encode,
     entropy,
     eval,
     export,
+    import_,
+    index,
     info,
     listen,
     models,
     prepare,
     quantizers,
+    similar,
+    tokenize,
     train,
     trim,
 )
@@ -38,11 +43,16 @@ app.command("info")(info.info)
 app.command("trim")(trim.trim)
 app.command("cut")(cut.cut)
 app.command("cat")(cat.cat)
+app.command("convert")(convert.convert)
 app.command("models")(models.models)
 app.command("eval")(eval.evaluate)
 app.command("listen")(listen.listen)
 app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("prepare")(prepare.prepare)
+app.command("index")(index.index)
+app.command("similar")(similar.similar)
+app.command("tokenize")(tokenize.tokenize)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.add_typer(bench.bench, name="bench")
 app.add_typer(quantizers.quantizers, name="quantizers")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codec.cli import batch, options, paths
+from codec.cli.convert import LanguageModel
 from codec.cli.loading import Loader
 
 if TYPE_CHECKING:
@@ -45,15 +46,19 @@ def decode(
         AudioFormat | None, typer.Option("--format", help="Of outputs without a name of their own.")
     ] = None,
     model: options.Model = None,
+    lm: LanguageModel = None,
     device: options.Device = "cpu",
     runtime: options.Runtime = options.RuntimeName.auto,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
-    """Decode .cdc token files into audio as long as the original, by default WAV beside them."""
+    """Decode .cdc token files into audio as long as the original, by default WAV beside them.
+
+    Also EnCodec's .ecdc and DAC's .dac files, with the imported model as --model.
+    """
     options.one_rate(kbps, codebooks)
     suffix = f".{(audio_format or AudioFormat.wav).value}"
-    jobs = paths.plan(inputs, output, {".cdc"}, suffix, force)
+    jobs = paths.plan(inputs, output, {".cdc", ".ecdc", ".dac"}, suffix, force)
     for job in jobs:
         written = ".wav" if job.target == "-" else os.path.splitext(job.target)[1].lower()
         if audio_format is not None and job.error is None and written != suffix:
@@ -75,8 +80,22 @@ def decode(
     def work(job: paths.Job, progress: Progress) -> Coded:
         from codec import shipped
         from codec.files import decode_file
+        from codec.interop import decoding
+        from codec.interop.files import needs_interop
         from codec.tokenfile import tables_beside
 
+        if job.source != "-" and needs_interop(job.source):
+            return decoding.decode_file(
+                model_for,
+                job.source,
+                job.target,
+                kbps=kbps,
+                codebooks=codebooks,
+                start=start,
+                end=end,
+                lm=lm,
+                progress=progress,
+            )
         return decode_file(
             model_for,
             job.source,
@@ -86,7 +105,9 @@ def decode(
             start=start,
             end=end,
             conceal=conceal,
-            tables=None if model is None else tables_beside(shipped.resolve(model)),
+            tables=None
+            if shipped.is_checkpoint(model) or model is None
+            else tables_beside(shipped.resolve(model)),
             progress=progress,
         )
 

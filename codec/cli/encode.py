@@ -59,7 +59,8 @@ def encode(
 
         found = loader.load(model)
         _check_rate(found, kbps, codebooks)
-        tables = tables_beside(shipped.resolve(model), found.weights_hash) if entropy else None
+        own = entropy and not shipped.is_checkpoint(model)
+        tables = tables_beside(shipped.resolve(model), found.weights_hash) if own else None
         return encode_file(
             found,
             job.source,

@@ -40,6 +40,10 @@ def info(
 
 def describe(name: str) -> dict[str, Any]:
     """The facts of a token file, as plain values; raises TokenFileError when it is damaged or cut off."""
+    if os.path.splitext(name)[1].lower() in (".ecdc", ".dac"):
+        from codec.interop import describe
+
+        return describe.describe(name)
     with opened(name) as file:
         scanner = Scanner(file)
         header = scanner.header
@@ -86,6 +90,8 @@ def _latency(model: str) -> float | None:
 
 
 def _text(facts: dict[str, Any]) -> str:
+    if "format" in facts:
+        return _foreign_text(facts)
     samples = "length not stated" if facts["samples"] is None else f"{facts['samples']:,} samples"
     actual = "" if facts["kbps_of_file"] is None else f", {facts['kbps_of_file']:.3g} kbps"
     latency = "" if facts["latency_ms"] is None else f", latency {facts['latency_ms']:g} ms"
@@ -102,5 +108,24 @@ def _text(facts: dict[str, Any]) -> str:
     if not facts["finished"]:
         rows["state"] = "no end record: still being written, or the writer was stopped"
     rows |= {f"  {key}": value for key, value in facts["metadata"].items()}
+    lines = [facts["input"], *(f"  {name:<14}{value}" for name, value in rows.items())]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _foreign_text(facts: dict[str, Any]) -> str:
+    """Of a file of another codec."""
+    actual = "" if facts["kbps_of_file"] is None else f", {facts['kbps_of_file']:.3g} kbps"
+    rate = "" if facts["frame_rate"] is None else f" at {facts['frame_rate']:g} frames/s"
+    rows = {
+        "format": facts["format"],
+        "model": f"{facts['model'] or '?'} (no hash)",
+        "audio": f"{facts['sample_rate']:,} Hz, {facts['channels']} channel(s)",
+        "duration": f"{facts['seconds']:.3f} s, {facts['samples']:,} samples",
+        "codebooks": f"{facts['codebooks']}, {facts['frames']:,} frames{rate}",
+        "file": f"{facts['bytes']:,} bytes{actual}",
+        "entropy coder": facts["entropy_coding"] or "none",
+    }
+    if not facts["checked"]:
+        rows["state"] = "not checked: that takes the language model's weights"
     lines = [facts["input"], *(f"  {name:<14}{value}" for name, value in rows.items())]
     return "\n".join(printable(line) for line in lines)

@@ -37,7 +37,7 @@ class Loader:
 
         if self._runtime is RuntimeName.onnx:
             return codec.load(name_or_path, device=self._device, runtime="onnx")
-        if self._runtime is RuntimeName.auto and self._can_start_fast(name_or_path):
+        if self._runtime is RuntimeName.auto and can_start_fast(name_or_path, self._device):
             # Graphs that do not fit the weights any more must not keep anyone from the model itself.
             with suppress(ModelError):
                 return codec.load(name_or_path, runtime="onnx")
@@ -48,15 +48,16 @@ class Loader:
             torch.set_num_threads(1)
         return codec.load(name_or_path, device=self._device)
 
-    def _can_start_fast(self, name_or_path: str | None) -> bool:
-        """Whether there is all that it takes to compute without PyTorch, whose import alone takes seconds."""
-        on_cpu = self._device == "cpu" or (self._device == "auto" and _has_no_gpu())
-        if not on_cpu or find_spec("onnxruntime") is None:
-            return False
-        from codec import shipped
-        from codec.runtime import is_exported
 
-        return is_exported(shipped.resolve(name_or_path))
+def can_start_fast(name_or_path: str | None, device: str) -> bool:
+    """Whether there is all that it takes to compute without PyTorch, whose import alone takes seconds."""
+    on_cpu = device == "cpu" or (device == "auto" and _has_no_gpu())
+    if not on_cpu or find_spec("onnxruntime") is None:
+        return False
+    from codec import shipped
+    from codec.runtime import is_exported
+
+    return not shipped.is_checkpoint(name_or_path) and is_exported(shipped.resolve(name_or_path))
 
 
 def _has_no_gpu() -> bool:

@@ -10,6 +10,7 @@ import typer
 
 from codec.cli import options, paths
 from codec.cli.batch import progress_bar
+from codec.cli.quantizers_check import check
 from codec.cli.report import missing_extra, report
 from codec.errors import AudioError, ConfigError, OutputError
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     from codec.quantize import Quantizer
 
-quantizers = typer.Typer(help="Quantization systems: list and compare them; smaller codebooks of a model.")
+quantizers = typer.Typer(
+    help="Quantization systems: list, compare and check them; smaller codebooks of a model."
+)
+quantizers.command("check")(check)
 
 Corpus = Annotated[
     list[str],
@@ -153,7 +157,7 @@ def compare(
         typer.Option(metavar="FILE.jsonl", help="Keep figures here; what it holds is not measured again."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="Error against speed; PNG or SVG.")
+        Path | None, typer.Option(metavar="FILE.svg", help="Error, speed and PESQ of all; PNG or SVG.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The auto-encoder of the latents, to tune its decoder for each system.")
@@ -193,10 +197,11 @@ def compare(
     }
     results = protocol.Results(journal, key)
     rows = {name: row for name, row in results.known().items() if name in names}
+    fitting = protocol.Fitting(corpus.train, budget)
     for name in names:
         if name in rows:
             continue
-        quantizer, row = protocol.run(known[name], corpus, budget)
+        quantizer, row = protocol.run(known[name], corpus, fitting, budget.test_frames)
         if tuning is not None:
             row = replace(row, audio=tuning.audio(quantizer))
         results.add(row)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
-
-import torch
 
 from codec.errors import ModelError
 
@@ -43,9 +42,7 @@ def run_all(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) ->
         for done in as_completed(numbers):
             yield numbers.pop(done), done.result()
     except BrokenProcessPool as error:
-        raise ModelError(
-            "A process that measures was killed, perhaps for its memory: use fewer jobs."
-        ) from error
+        raise ModelError("A worker process was killed, perhaps for its memory: use fewer of them.") from error
     except BaseException:
         # An interrupted run shall end now, and not when the recordings in work are done.
         for child in multiprocessing.active_children():
@@ -57,7 +54,10 @@ def run_all(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) ->
 
 
 def _start() -> None:
-    torch.set_num_threads(1)
+    # Work that needs no PyTorch should not wait for it; where it is imported later, it looks at this.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -49,6 +49,7 @@ def export(weights: Path, folder: Path) -> tuple[Path, Difference]:
     torch_engine = TorchEngine(
         network, weights_hash, rates.beside(weights, weights_hash, network.quantizer.codebook_sizes)
     )
+    _check_streams(network)
     stages = stages_of(network.quantizer)
     target = folder / weights.name
     try:
@@ -76,6 +77,20 @@ def export(weights: Path, folder: Path) -> tuple[Path, Difference]:
         manifest.beside(target).unlink(missing_ok=True)
         raise
     return target, difference
+
+
+def _check_streams(network: CodecNetwork) -> None:
+    """Raises ModelError for a model whose streams are no steps of one graph from a state of zeros."""
+    config, encoder = network.config, network.encoder
+    if not encoder.causal or config.segments is not None or config.audio_channels > 1:
+        raise ModelError(
+            f"{config.name} needs whole recordings: only models that stream can be exported to ONNX."
+        )
+    if encoder.lead > 1 or encoder.fills == 1:
+        raise ModelError(
+            f"{config.name} cannot be exported to ONNX: its layers continue a recording beyond its ends by "
+            "themselves, where a graph starts from zeros and takes whole frames."
+        )
 
 
 def _write_graphs(

@@ -11,10 +11,17 @@ class Encoder(StreamModule):
 
     Frame t depends on samples before `(t + 1) * hop_length` only.
 
+    lead: frames that a stream's first call must have for more to follow.
+    fills: samples that a recording is filled up to a multiple of, with silence; None for whole frames. With
+        1 the layers themselves make up what the last frame lacks: samples may be any number at its end.
+    causal: otherwise the first sentence holds for whole recordings only, and each frame depends on others.
     rounding: largest error of a latent that is computed in float32 without gradients, as `codec.recheck`
-    needs it.
+        needs it.
     """
 
+    lead: int = 1
+    fills: int | None = None
+    causal: bool = True
     rounding: float = ROUNDING
 
 
@@ -22,6 +29,9 @@ class Decoder(StreamModule):
     """`[batch, latent_dim, frames] -> [batch, 1, frames * hop_length]`.
 
     Output sample i stands for sample `i - delay` of the recording, so the first `delay` samples are dropped.
+
+    lead: as of the encoder, in latent frames.
     """
 
     delay: int = 0
+    lead: int = 1

@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import Any, Literal, TypeVar, Union
 
 from codec.errors import ConfigError
+from codec.nn.padding import Padding
 from codec.quantize.config import QuantizerConfig, ResidualConfig
 
 T = TypeVar("T")
@@ -52,6 +53,13 @@ class SeanetConfig:
     compress: channels inside a residual unit are divided by this.
     lstm_layers: recurrent layers at the frame rate, 0 for none (none keeps the receptive field finite).
     conv_shortcut: a 1x1 convolution in the shortcut of a residual unit (EnCodec) instead of the identity.
+    audio_channels: channels of the audio that one stream of codes stands for.
+    causal: otherwise convolutions look both ways, and a recording is encoded as a whole.
+    padding: what stands before the first sample: "zeros"; the last frame is then filled up with silence. The
+        other two are EnCodec's ways, where every layer continues its own input at both ends: by zeros
+        ("constant"), or by its mirror image ("reflect").
+    norm: of the convolutions: "weight" normalisation, or "group" normalisation of what they give (not
+        causal).
     """
 
     kind: Literal["seanet"] = "seanet"
@@ -65,6 +73,109 @@ class SeanetConfig:
     compress: int = 2
     lstm_layers: int = 0
     conv_shortcut: bool = True
+    audio_channels: int = 1
+    causal: bool = True
+    padding: Padding = "zeros"
+    norm: Literal["weight", "group"] = "weight"
+
+
+@dataclass(frozen=True)
+class DacConfig:
+    """The encoder and decoder of DAC (`models.dac`), which are not causal.
+
+    encoder_channels: channels after the first convolution; doubled by every stride.
+    encoder_rates: strides of the encoder, first to last; their product is hop_length.
+    decoder_channels: channels after the decoder's first convolution; halved by every transposed one.
+    decoder_rates: strides of the decoder.
+    """
+
+    kind: Literal["dac"] = "dac"
+    encoder_channels: int = 64
+    encoder_rates: tuple[int, ...] = (2, 4, 8, 8)
+    decoder_channels: int = 1536
+    decoder_rates: tuple[int, ...] = (8, 8, 4, 2)
+
+
+@dataclass(frozen=True)
+class SnacConfig:
+    """The encoder and decoder of SNAC (`models.snac`), which are not causal; its latents are the encoder's.
+
+    encoder_channels, encoder_rates, decoder_channels, decoder_rates: as in DacConfig.
+    depthwise: convolutions inside residual units filter each channel by itself.
+    attention_window: latent frames that attend to each other, 0 for no attention.
+    noise: blocks that add noise of a learned level while training; decoding adds none, which makes it
+        deterministic (the peer draws new noise at every call).
+    """
+
+    kind: Literal["snac"] = "snac"
+    encoder_channels: int = 48
+    encoder_rates: tuple[int, ...] = (2, 4, 8, 8)
+    decoder_channels: int = 1024
+    decoder_rates: tuple[int, ...] = (8, 8, 4, 2)
+    depthwise: bool = True
+    attention_window: int = 0
+    noise: bool = True
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Causal transformer layers (`nn.transformer`).
+
+    layers, heads: their numbers. hidden: width of the MLPs.
+    context: steps that a step attends to, itself included.
+    max_period: of the rotary positions.
+    """
+
+    layers: int = 8
+    heads: int = 8
+    hidden: int = 2048
+    context: int = 250
+    max_period: float = 10000.0
+
+
+@dataclass(frozen=True)
+class MimiConfig:
+    """Mimi's encoder and decoder (`models.mimi`): SEANet, transformers, and a change of the frame rate.
+
+    seanet: its hop_length is the product of its ratios.
+    transformer: of the encoder, and of the decoder.
+    stride: steps of the transformers per latent frame.
+    """
+
+    kind: Literal["mimi"] = "mimi"
+    seanet: SeanetConfig = field(
+        default_factory=lambda: SeanetConfig(
+            channels=64, ratios=(8, 6, 5, 4), last_kernel_size=3, conv_shortcut=False
+        )
+    )
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    stride: int = 2
+
+
+@dataclass(frozen=True)
+class SegmentsConfig:
+    """A recording in overlapping segments, each encoded by itself (EnCodec's 48 kHz model).
+
+    length: samples of a segment, 0 for the whole recording as one.
+    step: samples from the start of a segment to that of the next.
+    normalize: each segment is divided by its root mean square, which is stored with the codes.
+    """
+
+    kind: Literal["segments"] = "segments"
+    length: int = 0
+    step: int = 0
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step <= self.length or (self.length > 0) != (self.step > 0):
+            raise ConfigError(
+                "A segment's step must be positive and not above its length, or both must be 0."
+            )
+
+
+NetworkConfig = Union[  # noqa: UP007 (jsonargparse)
+    SpectralConfig, SeanetConfig, DacConfig, SnacConfig, MimiConfig
+]
 
 
 @dataclass(frozen=True)
@@ -77,14 +188,16 @@ class CodecConfig:
     latent_dim: channels of the latents that are quantized.
     network: encoder and decoder.
     quantizer: from latents to codes.
+    segments: how a recording is cut up, if it is.
     """
 
     name: str = "speech-16k"
     sample_rate: int = 16000
     hop_length: int = 320
     latent_dim: int = 96
-    network: Union[SpectralConfig, SeanetConfig] = field(default_factory=SpectralConfig)  # noqa: UP007 (jsonargparse)
+    network: NetworkConfig = field(default_factory=SpectralConfig)
     quantizer: QuantizerConfig = field(default_factory=ResidualConfig)
+    segments: SegmentsConfig | None = None
 
     def __post_init__(self) -> None:
         # A lone surrogate, which UTF-8 cannot write, counts as three bytes here and is refused below.
@@ -104,6 +217,11 @@ class CodecConfig:
     def frame_rate(self) -> Fraction:
         """Frames of codes per second."""
         return Fraction(self.sample_rate, self.frame_length)
+
+    @property
+    def audio_channels(self) -> int:
+        """Channels of the audio that one row of codes stands for."""
+        return self.network.audio_channels if isinstance(self.network, SeanetConfig) else 1
 
 
 def to_json(config: CodecConfig) -> str:

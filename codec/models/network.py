@@ -48,13 +48,17 @@ class CodecNetwork(nn.Module):
 
         Without quantize the latents reach the decoder as they are; loss and counts are then zero.
         """
-        samples = audio.shape[-1]
-        hop, delay = self.config.frame_length, self.decoder.delay
-        frames = -(-(samples + delay) // hop)
-        latents, _ = self.encoder(F.pad(audio, (0, frames * hop - samples)))
+        samples, delay = audio.shape[-1], self.decoder.delay
+        latents, _ = self.encoder(self.filled(audio))
         latents, loss, counts = self._quantize(latents) if quantize else self._pass(latents)
         decoded, _ = self.decoder(latents)
         return Reconstruction(decoded[..., delay : delay + samples], loss, counts, latents)
+
+    def filled(self, audio: torch.Tensor) -> torch.Tensor:
+        """Audio `[batch, channels, samples]`, followed by the silence that encoding all of it takes."""
+        unit = self.encoder.fills or self.config.frame_length
+        samples = audio.shape[-1]
+        return F.pad(audio, (0, -(-(samples + self.decoder.delay) // unit) * unit - samples))
 
     def _quantize(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         # In bfloat16 a search would take other codes, and averages over many steps would stand still.
@@ -69,10 +73,8 @@ class CodecNetwork(nn.Module):
     @torch.no_grad()
     def reconstruct(self, audio: torch.Tensor, n_codebooks: int) -> torch.Tensor:
         """Audio `[batch, 1, samples]` after encoding with n_codebooks and decoding, of the same shape."""
-        samples = audio.shape[-1]
-        hop, delay = self.config.frame_length, self.decoder.delay
-        frames = -(-(samples + delay) // hop)
-        latents, _ = self.encoder(F.pad(audio, (0, frames * hop - samples)))
+        samples, delay = audio.shape[-1], self.decoder.delay
+        latents, _ = self.encoder(self.filled(audio))
         codes = self.quantizer.encode(latents, n_codebooks).codes
         decoded, _ = self.decoder(self.quantizer.decode(codes))
         return decoded[..., delay : delay + samples]

@@ -20,21 +20,31 @@ from codec.nn.weight_norm import fold_weight_norm
 _TRAINING_ONLY = (".usage", ".sums", ".variance", ".steps")
 
 
-def save(network: CodecNetwork, weights: Path) -> None:
-    """Writes the network to `weights` (`….safetensors`, float16) and its configuration to `….json`.
+def stored_tensors(network: CodecNetwork) -> dict[str, torch.Tensor]:
+    """Those tensors of the network's state that a model's file holds: all but what only training needs."""
+    return {
+        name: tensor for name, tensor in network.state_dict().items() if not name.endswith(_TRAINING_ONLY)
+    }
+
+
+def weights_hash(network: CodecNetwork) -> str:
+    """The hash of a network with folded weights, as if it had been loaded from a file of just these."""
+    return _weights_hash(to_json(network.config), stored_tensors(network))
+
+
+def save(network: CodecNetwork, weights: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Writes the network to `weights` (`….safetensors`, of dtype) and its configuration to `….json`.
 
     Normalised weights are stored as their plain values, so that every model that was written is ready to use.
 
     Raises:
-        ModelError: a weight is not finite, or too large for float16.
+        ModelError: a weight is not finite, or too large for the dtype.
         OutputError: the folder cannot be written.
     """
     folded = copy.deepcopy(network)
     fold_weight_norm(folded)
     tensors = {
-        name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in folded.state_dict().items()
-        if not name.endswith(_TRAINING_ONLY)
+        name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in stored_tensors(folded).items()
     }
     _check_finite(tensors, "The model cannot be saved")
     try:
@@ -106,9 +116,7 @@ def _weights_hash(config: str, tensors: dict[str, torch.Tensor]) -> str:
 
 def _check_fit(network: CodecNetwork, tensors: dict[str, torch.Tensor], weights: Path) -> None:
     """Raises ModelError unless the tensors are the weights of the network, all of them and no others."""
-    wanted = {
-        name: part.shape for name, part in network.state_dict().items() if not name.endswith(_TRAINING_ONLY)
-    }
+    wanted = {name: part.shape for name, part in stored_tensors(network).items()}
     different = sorted(wanted.keys() ^ tensors.keys())
     if different:
         raise ModelError(f"{weights} does not fit its configuration: {different[0]} is the first mismatch.")

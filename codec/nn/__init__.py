@@ -6,6 +6,7 @@ with the batch as their first axis, or tuples of states. Their shape does not de
 into chunks, and streams are joined into a batch by concatenating their states.
 """
 
+from codec.nn.centred import CentredConv1d, CentredConvTranspose1d
 from codec.nn.conv import CausalConv1d, CausalConvTranspose1d
 from codec.nn.convnext import ConvNeXtBlock
 from codec.nn.mdct import MdctAnalysis, MdctSynthesis
@@ -17,6 +18,8 @@ from codec.nn.weight_norm import fold_weight_norm, weight_norm
 __all__ = [
     "CausalConv1d",
     "CausalConvTranspose1d",
+    "CentredConv1d",
+    "CentredConvTranspose1d",
     "ConvNeXtBlock",
     "MdctAnalysis",
     "MdctSynthesis",

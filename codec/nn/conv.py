@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from codec.errors import ConfigError
 from codec.nn.inference import depthwise, is_plain
+from codec.nn.padding import Padding, pad_ends, pad_last
 from codec.nn.sequential import State, StreamModule
 
 
@@ -27,6 +28,9 @@ class CausalConv1d(StreamModule):
 
     Zeros stand before the start of the stream. The output step made from input block t sees that block and
     the `(kernel - 1) * dilation + 1 - stride` steps before it, and nothing after it.
+
+    With another padding, a time that is no multiple ends the stream, and the layer fills up the last block.
+    With "reflect" the first call must have more steps than those before the start, or be the only one.
     """
 
     def __init__(
@@ -39,8 +43,10 @@ class CausalConv1d(StreamModule):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
+        padding: Padding = "zeros",
     ) -> None:
         super().__init__()
+        self._padding: Padding = padding
         self._context = (kernel_size - 1) * dilation + 1 - stride
         if self._context < 0:
             raise ConfigError(f"kernel_size {kernel_size} must not be smaller than stride {stride}.")
@@ -49,6 +55,8 @@ class CausalConv1d(StreamModule):
         )
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
+        if self._padding != "zeros":
+            return self._continued(x, state)
         if self._context == 0:
             return self.conv(x), None
         if not isinstance(state, torch.Tensor):
@@ -60,6 +68,19 @@ class CausalConv1d(StreamModule):
         x = torch.cat([state.transpose(1, 2), x.transpose(1, 2)], dim=1).transpose(1, 2)
         y = depthwise(x, self.conv) if self._is_depthwise else self.conv(x)
         return y, x[..., x.shape[-1] - self._context :]
+
+    def _continued(self, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        missing = -x.shape[-1] % self.stride
+        if isinstance(state, torch.Tensor):
+            x = pad_last(torch.cat([state, x], dim=-1), missing, self._padding)
+        else:
+            x = pad_ends(x, self._context, missing, self._padding)
+        return self.conv(x), x[..., x.shape[-1] - self._context :] if self._context else None
+
+    @property
+    def lead(self) -> int:
+        """Input steps that the first call must have for more to follow."""
+        return self._context + 1 if self._padding == "reflect" else 1
 
     @property
     def history(self) -> int:

@@ -3,12 +3,22 @@ in the form that EnCodec uses)."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import nn
 
 from codec.errors import ConfigError
 from codec.nn.conv import CausalConv1d
 from codec.nn.sequential import Pointwise, State, StreamModule, StreamSequential
+
+
+class MakeConv(Protocol):
+    """What makes the convolutions of a network, all of one kind."""
+
+    def __call__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1
+    ) -> StreamModule: ...
 
 
 class ResidualUnit(StreamModule):
@@ -18,6 +28,7 @@ class ResidualUnit(StreamModule):
 
     compress: the convolution inside has `channels / compress` channels.
     conv_shortcut: a 1x1 convolution in the shortcut instead of the identity.
+    make: the convolutions.
     """
 
     def __init__(
@@ -28,6 +39,7 @@ class ResidualUnit(StreamModule):
         dilation: int = 1,
         compress: int = 2,
         conv_shortcut: bool = True,
+        make: MakeConv = CausalConv1d,
     ) -> None:
         super().__init__()
         if not 1 <= compress <= channels:
@@ -36,12 +48,12 @@ class ResidualUnit(StreamModule):
         self.block = StreamSequential(
             [
                 Pointwise(nn.ELU()),
-                CausalConv1d(channels, hidden, kernel_size, dilation=dilation),
+                make(channels, hidden, kernel_size, dilation=dilation),
                 Pointwise(nn.ELU()),
-                CausalConv1d(hidden, channels, 1),
+                make(hidden, channels, 1),
             ]
         )
-        self.shortcut = CausalConv1d(channels, channels, 1) if conv_shortcut else Pointwise(nn.Identity())
+        self.shortcut = make(channels, channels, 1) if conv_shortcut else Pointwise(nn.Identity())
 
     def forward(self, x: torch.Tensor, state: State = None) -> tuple[torch.Tensor, State]:
         y, state = self.block(x, state)

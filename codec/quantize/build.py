@@ -8,12 +8,14 @@ from codec.quantize.config import (
     NeuralConfig,
     QuantizerConfig,
     ResidualConfig,
+    SplitConfig,
     TimeHierarchyConfig,
     TopKConfig,
 )
 from codec.quantize.grouped import GroupedQuantizer
 from codec.quantize.neural import NeuralQuantizer
 from codec.quantize.residual import ResidualQuantizer
+from codec.quantize.split import SplitQuantizer
 from codec.quantize.time_hierarchy import TimeHierarchyQuantizer
 from codec.quantize.top_k import TopKQuantizer
 
@@ -33,5 +35,7 @@ def build_quantizer(config: QuantizerConfig, dim: int) -> Quantizer:
             return TimeHierarchyQuantizer(config, dim)
         case NeuralConfig():
             return NeuralQuantizer(config, dim)
+        case SplitConfig():
+            return SplitQuantizer(config, dim)
         case TopKConfig():
             return TopKQuantizer(config, dim)

@@ -153,8 +153,8 @@ SYSTEMS: tuple[System, ...] = (
     System("prior", "VQ-VAE, EnCodec", "codes predicted from codes: codec entropy learn"),
     System("semantic_ids", "TIGER", "a tuple of codes for a whole clip: codec.quantize.semantic_ids"),
     System("health", "arXiv 2407.21488", "entropies, Gini, distinct paths: codec eval --health"),
-    System("derp", "DERP", "are latents distributed as they should be: codec.quantize.analysis"),
-    System("interpretability", "Eaton 2024", "what codes tell of pitch and energy: codec.quantize.analysis"),
+    System("derp", "DERP", "are latents distributed as they should be: codec quantizers check"),
+    System("interpretability", "Eaton 2024", "what codes tell of the sound: codec quantizers check"),
     System("encodec", "Defossez 2022", "recipes/encodec_24k.yaml"),
 )
 

@@ -386,8 +386,44 @@ class TopKConfig:
         return 1
 
 
+@dataclass(frozen=True)
+class SplitConfig:
+    """Two residual quantizers of the same latent, each in its own projection, whose results add up (Mimi).
+
+    Mimi's first codebook learns meaning from a speech model, and does not have to serve the sound as well
+    (Defossez et al. 2024, section 3.3.2).
+
+    dim: dimensions of both projections.
+    semantic, acoustic: the two quantizers; the semantic codes come first.
+    """
+
+    kind: Literal["split"] = "split"
+    dim: int = 256
+    semantic: ResidualConfig = field(
+        default_factory=lambda: ResidualConfig(n_codebooks=1, codebook_size=2048)
+    )
+    acoustic: ResidualConfig = field(
+        default_factory=lambda: ResidualConfig(n_codebooks=31, codebook_size=2048)
+    )
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ConfigError(f"dim of a split quantizer must be positive, not {self.dim}.")
+        _check_codebooks(len(self.codebook_sizes), self.semantic.codebook_size)
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """Entries of every codebook."""
+        return self.semantic.codebook_sizes + self.acoustic.codebook_sizes
+
+    @property
+    def stride(self) -> int:
+        """Latent frames per frame of codes."""
+        return 1
+
+
 QuantizerConfig = Union[  # noqa: UP007 (jsonargparse)
-    ResidualConfig, GroupedConfig, TimeHierarchyConfig, NeuralConfig, TopKConfig
+    ResidualConfig, GroupedConfig, TimeHierarchyConfig, NeuralConfig, TopKConfig, SplitConfig
 ]
 
 

@@ -63,9 +63,13 @@ class EuclideanStage(Stage):
 
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
-        place = converged_kmeans if self._frozen else kmeans
-        centroids, counts = place(x, self.size, generator=generator)
-        self.codebook.copy_(centroids)
+        fitted = converged_kmeans if self._frozen else kmeans
+        centroids, counts = fitted(x, self.size, generator=generator)
+        self.place(centroids, counts, x)
+
+    @torch.no_grad()
+    def place(self, codebook: torch.Tensor, counts: torch.Tensor, x: torch.Tensor) -> None:
+        self.codebook.copy_(codebook)
         # As if the averages had seen one batch of uniform size per code.
         self.usage.copy_(counts * self.size / counts.sum().clamp(min=1))
         self.usage.clamp_(min=1e-2)

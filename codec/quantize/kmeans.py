@@ -17,6 +17,10 @@ _CONVERGED = 1e-4
 # With more vectors per cluster than this, mini-batches do as well as all of them, and faster.
 _MANY = 256
 
+# A cluster with less than this share of uniform usage has few vectors; it goes this part of the way from a
+# centroid to one of its vectors; and the number of steps in which clusters may go.
+_FEW, _OFF, _SPREAD_STEPS = 0.1, 0.2, 9
+
 
 def kmeans(
     x: torch.Tensor, k: int, *, iterations: int = 10, generator: torch.Generator
@@ -45,15 +49,45 @@ def converged_kmeans(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """k-means to its end, for codebooks that learn nothing afterwards.
 
-    Where there are many vectors, most of the way goes in mini-batches (Sculley 2010, algorithm 1), and a few
-    steps with all vectors finish it. Arguments and results are those of `kmeans`.
+    Clusters of few vectors are moved first (`_spread`). Where there are many vectors, most of the way goes in
+    mini-batches (Sculley 2010, algorithm 1), and a few steps with all vectors finish it. Arguments and
+    results are those of `kmeans`.
     """
     if len(x) < k:
         return _too_few(x, k, generator)
     centroids = _plus_plus(x, k, generator)
     if len(x) <= _MANY * k:
-        return _lloyd(x, centroids, 100, generator)
-    return _lloyd(x, _mini_batches(x, centroids, generator), 10, generator)
+        return _lloyd(x, _spread(x, centroids, generator), 100, generator)
+    sample = x[torch.randint(len(x), (_MANY // 2 * k,), generator=generator).to(x.device)]
+    centroids = _spread(sample, centroids, generator)
+    return _lloyd(x, _mini_batches(x, centroids, generator), 5, generator)
+
+
+def _spread(x: torch.Tensor, centroids: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Centroids after some of Lloyd's steps in which clusters of very few vectors join busy ones.
+
+    In many dimensions vectors are nearer to a mean than to most other vectors, so a few of the seeds, which
+    are vectors, get nearly all of the others, and the rest stay alone for ever: they fit their few vectors,
+    and no others. Such a centroid goes to a cluster drawn by its number of vectors, a little off its centre.
+    """
+    for _ in range(_SPREAD_STEPS):
+        codes = torch.cat([nearest(part, centroids) for part in x.split(_AT_ONCE)])
+        counts = torch.bincount(codes, minlength=len(centroids)).cpu()
+        sums = torch.zeros_like(centroids).index_add_(0, codes, x)
+        filled = (counts > 0).to(x.device)[:, None]
+        centroids = torch.where(filled, sums / counts.to(x)[:, None].clamp(min=1), centroids)
+        few = (counts < _FEW * len(x) / len(counts)).nonzero()[:, 0]
+        busy = counts.double().index_fill(0, few, 0.0)
+        if not len(few) or not busy.any():
+            break
+        donors = torch.multinomial(busy, len(few), replacement=True, generator=generator)
+        # Of each donor any vector, to say in which direction.
+        places = (counts.cumsum(0) - counts)[donors]
+        drawn = torch.rand(len(few), generator=generator) * counts[donors]
+        members = codes.argsort()[(places + drawn.long()).to(x.device)]
+        few, donors = few.to(x.device), donors.to(x.device)
+        centroids[few] = torch.lerp(centroids[donors], x[members], _OFF)
+    return centroids
 
 
 def _lloyd(

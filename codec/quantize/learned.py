@@ -42,7 +42,11 @@ class LearnedStage(Stage):
     @torch.no_grad()
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
         centroids, counts = kmeans(self.features(x), self.size, generator=generator)
-        self.codebook.copy_(centroids)
+        self.place(centroids, counts, x)
+
+    @torch.no_grad()
+    def place(self, codebook: torch.Tensor, counts: torch.Tensor, x: torch.Tensor) -> None:
+        self.codebook.copy_(codebook)
         self.usage.copy_(counts * self.size / counts.sum().clamp(min=1))
 
     @torch.no_grad()

@@ -3,6 +3,8 @@ codebooks")."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -13,7 +15,7 @@ from codec.quantize.beam import Expand, beam_search
 from codec.quantize.config import NeuralConfig
 from codec.quantize.gradient import straight_through
 from codec.quantize.kmeans import kmeans
-from codec.quantize.lookup import scores
+from codec.quantize.lookup import nearest, scores
 from codec.quantize.usage import dead_codes, replacements, sum_over_ranks
 
 # Of the moving averages that the pre-selecting codebooks and the usage of codes follow.
@@ -103,8 +105,23 @@ class NeuralQuantizer(Quantizer):
         x = z.transpose(1, 2).flatten(0, 1)
         scale, made = x.square().mean().sqrt(), torch.zeros_like(x)
         for stage in self._stages():
-            stage.start(x - made, scale, generator)
+            stage.place(*kmeans(x - made, stage.size, generator=generator), scale)
             made = made + stage.vectors(self._greedy(stage, x - made, made), made)
+
+    @torch.no_grad()
+    def start_from(self, codebooks: Sequence[torch.Tensor], z: torch.Tensor) -> None:
+        """Starts at residual codebooks `[size, dim]` that there are already, e.g. of k-means to its end.
+
+        Args:
+            codebooks: as many as this quantizer has, of the same size.
+            z: latents `[batch, dim, frames]` that show how often codes are used.
+        """
+        x = z.transpose(1, 2).flatten(0, 1)
+        scale, left = x.square().mean().sqrt(), x
+        for stage, codebook in zip(self._stages(), codebooks, strict=True):
+            codes = torch.cat([nearest(part, codebook) for part in left.split(1 << 14)])
+            stage.place(codebook, torch.bincount(codes, minlength=stage.size).to(x.dtype), scale)
+            left = left - codebook[codes]
 
     @torch.no_grad()
     def typical_norm(self) -> torch.Tensor:
@@ -194,11 +211,10 @@ class NeuralStage(nn.Module):
         return v * self.scale
 
     @torch.no_grad()
-    def start(self, x: torch.Tensor, scale: torch.Tensor, generator: torch.Generator) -> None:
-        """Places the codes on residuals x `[n, dim]`; scale is the size of ordinary latents."""
-        centroids, counts = kmeans(x, self.size, generator=generator)
-        self.codebook.copy_(centroids)
-        self.rough.copy_(centroids)
+    def place(self, codebook: torch.Tensor, counts: torch.Tensor, scale: torch.Tensor) -> None:
+        """Places codes `[size, dim]`, used counts `[size]` times; scale is the size of ordinary latents."""
+        self.codebook.copy_(codebook)
+        self.rough.copy_(codebook)
         self.usage.copy_(counts * self.size / counts.sum().clamp(min=1))
         self.scale.copy_(scale.clamp(min=1e-6))
 

@@ -14,10 +14,20 @@ from torch.nn import functional as F
 from codec.errors import ConfigError
 from codec.nn.inference import linear
 from codec.quantize.base import Exact, Quantizer
+from codec.quantize.cosine import CosineStage
 from codec.quantize.euclidean import EuclideanStage
+from codec.quantize.gumbel import GumbelStage
 from codec.quantize.lookup import border, first_equals
 from codec.quantize.rates import FixedStage
 from codec.quantize.residual import ResidualQuantizer
+from codec.quantize.scalar import ScalarStage
+from codec.quantize.sim import SimStage
+from codec.quantize.stage import Stage
+from codec.quantize.stochastic import StochasticStage
+from codec.quantize.vq_vae import GradientStage
+
+# Codebooks of vectors of the latents' space, searched by Euclidean distance.
+_BY_DISTANCE = (EuclideanStage, FixedStage, GradientStage, GumbelStage, SimStage, StochasticStage)
 
 # Up to so many frames a partial sort is fastest; beyond, two searches for the largest.
 _FEW = 8
@@ -33,10 +43,12 @@ def prepare(quantizer: Quantizer) -> Quantizer:
     """
     if not isinstance(quantizer, ResidualQuantizer) or quantizer.config.beam > 1:
         return quantizer
-    codebooks = [
-        stage.codebook for stage in quantizer.stages if isinstance(stage, (EuclideanStage, FixedStage))
-    ]
-    return PreparedResidual(codebooks) if len(codebooks) == len(quantizer.stages) else quantizer
+    stages = [stage for stage in quantizer.stages if isinstance(stage, Stage)]
+    if all(isinstance(stage, _BY_DISTANCE) for stage in stages):
+        return PreparedResidual([stage.all_vectors().detach() for stage in stages])
+    if all(isinstance(stage, CosineStage | ScalarStage) for stage in stages):
+        return PreparedSearch(stages)
+    return quantizer
 
 
 class PreparedResidual(Quantizer):
@@ -74,7 +86,8 @@ class PreparedResidual(Quantizer):
                 found, own = self._match(x, scores, stage)
             else:
                 found, own = self._match_many(x, scores, stage, close)
-            x = x - F.embedding(found, table)
+            if stage + 1 < len(self.codebook_sizes):  # nobody needs what the last one leaves
+                x = x - F.embedding(found, table)
             gap = torch.minimum(gap, own)
             codes.append(found)
         stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
@@ -121,3 +134,27 @@ class PreparedResidual(Quantizer):
 
     def first_equals(self) -> list[torch.Tensor]:
         return [first_equals(table) for table in self.table.split(self.codebook_sizes)]
+
+
+class PreparedSearch(PreparedResidual):
+    """Codebooks that are searched in other ways; what their codes stand for is looked up in a table."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        super().__init__([stage.all_vectors().detach() for stage in stages])
+        self._finders = [stage.finder() for stage in stages]
+
+    @torch.no_grad()
+    def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
+        batch, dim, frames = z.shape
+        x = z.transpose(1, 2).reshape(-1, dim)
+        gap = torch.full((len(x),), torch.inf, dtype=z.dtype, device=z.device)
+        codes: list[torch.Tensor] = []
+        tables = self.table.split(self.codebook_sizes)
+        for find, table in zip(self._finders[:n_codebooks], tables, strict=False):
+            found = find(x)
+            if len(codes) + 1 < len(self.codebook_sizes):
+                x = x - F.embedding(found.codes, table)
+            gap = torch.minimum(gap, found.gap)
+            codes.append(found.codes)
+        stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
+        return Exact(stacked, gap.reshape(batch, frames))

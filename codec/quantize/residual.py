@@ -13,7 +13,7 @@ from codec.quantize.beam import search_codebooks
 from codec.quantize.build_stage import build_stage
 from codec.quantize.config import ResidualConfig
 from codec.quantize.gradient import noise_substitution, straight_through
-from codec.quantize.lookup import first_equals
+from codec.quantize.lookup import first_equals, nearest
 from codec.quantize.stage import Stage
 from codec.quantize.usage import soft_entropy
 
@@ -120,6 +120,20 @@ class ResidualQuantizer(Quantizer):
         for stage in self._stages():
             stage.start(x, generator)
             x = x - stage.vectors(stage.search(x))
+
+    @torch.no_grad()
+    def start_from(self, codebooks: Sequence[torch.Tensor], z: torch.Tensor) -> None:
+        """Starts at codebooks `[size, dim]` that there are already, where codes are free vectors.
+
+        Args:
+            codebooks: one a stage, of its size.
+            z: latents `[batch, dim, frames]` that show how often codes are used.
+        """
+        x = z.transpose(1, 2).flatten(0, 1)
+        for stage, codebook in zip(self._stages(), codebooks, strict=True):
+            codes = torch.cat([nearest(part, codebook) for part in x.split(1 << 14)])
+            stage.place(codebook, torch.bincount(codes, minlength=stage.size).to(x.dtype), x)
+            x = x - codebook[codes]
 
     def _draw_codebooks(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codebooks each item of the batch uses, `[batch]`."""

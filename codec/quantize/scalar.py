@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from codec.quantize.config import ScalarConfig
 from codec.quantize.lookup import Match
@@ -46,6 +48,11 @@ class ScalarStage(Stage):
                 for step in range(self.values[i] - 1)
             ]
             self.register_buffer(f"_borders{i}", torch.tensor(borders), persistent=False)
+        # All of them, `[dimensions, most]`; nothing is beyond those that a dimension does not have.
+        edges = torch.full((inner, max(self.values) - 1), torch.inf)
+        for i in range(inner):
+            edges[i, : self.values[i] - 1] = self._borders(i)
+        self.register_buffer("_edges", edges, persistent=False)
         with torch.no_grad():
             nn.init.orthogonal_(self.project.weight)
             self.unproject.weight.copy_(self.project.weight.T)
@@ -56,15 +63,24 @@ class ScalarStage(Stage):
         return self.index(self._digits(self.project(x)))
 
     def match(self, x: torch.Tensor) -> Match:
-        y = self.project(x)
-        digits = self._digits(y)
+        return self.finder()(x)
+
+    def finder(self) -> Callable[[torch.Tensor], Match]:
+        weight, bias, edges = (
+            self.project.weight.detach(),
+            self.project.bias.detach(),
+            self.get_buffer("_edges"),
+        )
         # Along the row W_j a step in x moves y_j by at most |W_j| times its length.
-        slopes = self.project.weight.norm(dim=1)
-        gap = torch.full_like(y[:, 0], torch.inf)
-        for j in range(len(self.values)):
-            nearest = (y[:, j, None] - self._borders(j)).abs().amin(1)
-            gap = torch.minimum(gap, nearest / slopes[j].clamp(min=torch.finfo(x.dtype).tiny))
-        return Match(self.index(digits), gap)
+        slopes = weight.norm(dim=1).clamp(min=torch.finfo(weight.dtype).tiny)
+        radix = torch.tensor(self._radix, device=weight.device)
+
+        def find(x: torch.Tensor) -> Match:
+            beyond = F.linear(x, weight, bias)[:, :, None] - edges
+            codes = ((beyond > 0).sum(2) * radix).sum(1)
+            return Match(codes, (beyond.abs().amin(2) / slopes).amin(1))
+
+        return find
 
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
         return self.unproject(self._scaled(self.digits(codes)))
@@ -127,8 +143,7 @@ class ScalarStage(Stage):
         By comparison with the borders, which is what rounding f(y) means, without the rounding errors of tanh
         where it is flat.
         """
-        columns = [(y[:, j, None] > self._borders(j)).sum(1) for j in range(len(self.values))]
-        return torch.stack(columns, 1)
+        return (y[:, :, None] > self.get_buffer("_edges")).sum(2)
 
     def _borders(self, dimension: int) -> torch.Tensor:
         return self.get_buffer(f"_borders{dimension}")

@@ -6,7 +6,7 @@ Latents are pooled over time and quantized residually (TIGER, Rajput et al. 2023
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -38,11 +38,26 @@ class SemanticIds:
             raise ConfigError(f"Codebooks of {size} entries need vectors [n, dim] of {size} clips or more.")
         self.mean, scale = clips.mean(0), clips.std(0, correction=0)
         self.scale = scale.clamp(min=1e-6 * float(scale.max().clamp(min=1e-6)))
-        config = ResidualConfig(
-            n_codebooks=codebooks, codebook_size=size, lookup=EuclideanConfig(learning="frozen"), dropout=0.0
-        )
-        self._quantizer = ResidualQuantizer(config, clips.shape[1]).eval()
+        self._quantizer = _quantizer(codebooks, size, clips.shape[1])
         self._quantizer.start(self._normal(clips), torch.Generator().manual_seed(seed))
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> SemanticIds:
+        """What `tensors` gave; raises ConfigError when these are something else."""
+        ids = cls.__new__(cls)
+        try:
+            ids.mean, ids.scale = tensors["mean"], tensors["scale"]
+            own = {name: value for name, value in tensors.items() if name.startswith("stages.")}
+            books = [value for name, value in own.items() if name.endswith(".codebook")]
+            ids._quantizer = _quantizer(len(books), len(books[0]), len(ids.mean))
+            ids._quantizer.load_state_dict(own)
+        except (KeyError, IndexError, TypeError, RuntimeError) as error:
+            raise ConfigError("These tensors are no codebooks of semantic IDs.") from error
+        return ids
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything that `of` depends on, by name, to be stored."""
+        return {"mean": self.mean, "scale": self.scale, **self._quantizer.state_dict()}
 
     def of(self, clips: torch.Tensor) -> list[Id]:
         """The IDs of pooled vectors `[n, dim]`."""
@@ -56,6 +71,13 @@ class SemanticIds:
 
     def _normal(self, clips: torch.Tensor) -> torch.Tensor:
         return ((clips - self.mean) / self.scale).T[None]
+
+
+def _quantizer(codebooks: int, size: int, dim: int) -> ResidualQuantizer:
+    config = ResidualConfig(
+        n_codebooks=codebooks, codebook_size=size, lookup=EuclideanConfig(learning="frozen"), dropout=0.0
+    )
+    return ResidualQuantizer(config, dim).eval()
 
 
 class PrefixIndex:

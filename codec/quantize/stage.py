@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -39,6 +40,10 @@ class Stage(nn.Module):
         """The code of each vector, with how far the vector is from getting another one."""
         return Match(self.search(x), x.new_zeros(len(x)))
 
+    def finder(self) -> Callable[[torch.Tensor], Match]:
+        """`match` of the codes as they are now, with what does not depend on vectors computed once."""
+        return self.match
+
     def vectors(self, codes: torch.Tensor) -> torch.Tensor:
         """What the codes stand for, `[n, dim]`."""
         raise TypeError(f"{type(self).__name__} must define vectors(codes)")
@@ -71,6 +76,13 @@ class Stage(nn.Module):
     def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
         """Places the codes by k-means on the vectors x."""
         raise TypeError(f"{type(self).__name__} must define start(x, generator)")
+
+    def place(self, codebook: torch.Tensor, counts: torch.Tensor, x: torch.Tensor) -> None:
+        """Places the codes at vectors `[size, dim]` that there are already, chosen `[size]` times by x.
+
+        Only lookups whose codes are free vectors of the latents' space can do this.
+        """
+        raise TypeError(f"The codes of {type(self).__name__} are no free vectors.")
 
     def learn(self, x: torch.Tensor, codes: torch.Tensor, restart_below: float) -> None:
         """One step of whatever this codebook learns without gradient, and the upkeep of unused codes.

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from codec.quantize.config import StochasticConfig, Upkeep
 from codec.quantize.gradient import straight_through
+from codec.quantize.gumbel import with_noise
 from codec.quantize.learned import LearnedStage
 from codec.quantize.lookup import scores
 from codec.quantize.stage import Trained
@@ -49,7 +50,7 @@ class StochasticStage(LearnedStage):
         # A copy, since upkeep may change the codebook before the gradient is computed.
         codebook, variance = self.codebook.clone(), self._log_variance().exp()
         if self.training:
-            drawn = F.gumbel_softmax(scores(x, codebook) / variance, tau=self._temperature)
+            drawn = torch.softmax(with_noise(scores(x, codebook) / variance) / self._temperature, 1)
             codes, quantized = drawn.argmax(1), drawn @ codebook
         else:
             codes = self.search(x)
@@ -65,9 +66,9 @@ class StochasticStage(LearnedStage):
         return self.log_variance.clamp(min=_LEAST)
 
     @torch.no_grad()
-    def start(self, x: torch.Tensor, generator: torch.Generator) -> None:
-        """Places the codes by k-means; sigma starts as wide as the latents are."""
-        super().start(x, generator)
+    def place(self, codebook: torch.Tensor, counts: torch.Tensor, x: torch.Tensor) -> None:
+        """Places the codes; sigma starts as wide as the latents are."""
+        super().place(codebook, counts, x)
         spread = x.var(0, correction=0).mean().clamp(min=torch.finfo(x.dtype).tiny)
         self.log_variance.copy_(spread.log().clamp(min=_LEAST))
 

@@ -60,6 +60,13 @@ class Source:
         del found  # a match keeps the window from being resized
         return where
 
+    def rest(self) -> bytes:
+        """All that comes until the end of the stream."""
+        size = len(self._window)
+        while (filled := self.fill(size + STEP)) > size:
+            size = filled
+        return bytes(self._window)
+
     def consume(self, size: int) -> None:
         """Drop the first bytes of the window."""
         del self._window[:size]

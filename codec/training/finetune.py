@@ -11,7 +11,6 @@ from torch.nn.utils import parametrize
 
 from codec import shipped
 from codec.errors import ModelError
-from codec.models import store
 from codec.models.config import CodecConfig, from_json
 from codec.models.network import CodecNetwork
 from codec.quantize import ResidualConfig
@@ -31,7 +30,8 @@ def start_from_weights(network: CodecNetwork, adversary: Adversary | None, sourc
     Args:
         network: set in place.
         adversary: set in place if the source, or the file beside it, has the same discriminators.
-        source: name of a shipped model, path of a model, or of a `.ckpt` that training wrote.
+        source: name of a shipped model, path of a model or of another codec's checkpoint, or of a `.ckpt`
+            that training wrote.
 
     Raises:
         ModelError: there is no such model, or its architecture is another one.
@@ -45,14 +45,16 @@ def start_from_weights(network: CodecNetwork, adversary: Adversary | None, sourc
             adversary.load_state_dict(judges)
             log.info("discriminators go on from %s", source)
         return
-    weights = shipped.resolve(source)
-    loaded, _ = store.load(weights)
+    loaded, _ = shipped.load_network(source)
     check_same(network.config, loaded.config, source)
     copy_folded(loaded, network)
     for stage in network.quantizer.modules():
         if isinstance(stage, Stage):
             stage.forget()
-    if adversary is not None and load_discriminators(adversary, weights):
+    if adversary is None or shipped.is_checkpoint(source):
+        return
+    weights = shipped.resolve(source)
+    if load_discriminators(adversary, weights):
         log.info("discriminators go on from those beside %s", weights.name)
 
 

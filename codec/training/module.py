@@ -102,6 +102,10 @@ class CodecTraining(lightning.LightningModule):
         self.figures = Figures(valid_kbps)
         # In the checkpoint, so that a resumed run does not start its codebooks again.
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        if codec.audio_channels != 1:
+            raise ConfigError(
+                "Training takes channels one by one: a codec of stereo recordings cannot be trained."
+            )
         if quantize_from < 0 or (quantize_from and start_from is not None):
             raise ConfigError("quantize_from is a step of a fresh codec: set it to 0 with start_from.")
         if compile and balancing == "adaptive":

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from codec.nn import CausalConv1d, CausalConvTranspose1d, StreamModule
+from codec.nn import CausalConv1d, CausalConvTranspose1d, CentredConv1d, StreamModule
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def unit_variance(network: StreamModule, x: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def scale_output(layer: CausalConv1d, factor: float) -> None:
+def scale_output(layer: CausalConv1d | CentredConv1d, factor: float) -> None:
     """Multiplies what a convolution gives by a factor."""
     layer.conv.weight = layer.conv.weight * factor  # through the weight norm, if there is one
     if layer.conv.bias is not None:

@@ -86,3 +86,21 @@ def test_systems_are_compared_and_the_comparison_goes_on(
     assert set(one["audio"]) == {"pesq_wb", "stoi", "mel_distance"}
     assert (tmp_path / "plot.svg").is_file()
     assert run(*compare, "--systems", "none").code == 2
+
+
+def test_a_model_is_checked_with_chance_and_caveats(
+    run: Run, weights: Path, make_speech: MakeSpeech, tmp_path: Path
+) -> None:
+    clips = [make_speech(f"{i}.wav", 3.0 + i) for i in range(4)]
+    found = run("quantizers", "check", weights, *clips)
+    assert found.code == 0, found.err
+    assert "against a normal distribution: statistic" in found.out
+    assert "by chance" in found.out
+    assert "Information is not meaning" in found.out
+    (one,) = run("quantizers", "check", weights, *clips, "--json").json
+    assert [stage["stage"] for stage in one["stages"]] == [1, 2, 3, 4]
+    assert one["stages"][0]["told"]["energy"]["bits"] > 0
+    (tmp_path / "bad.wav").write_bytes(b"nothing")
+    refused = run("quantizers", "check", weights, tmp_path / "bad.wav")
+    assert refused.code == 1
+    assert "too few" in refused.err

@@ -10,15 +10,32 @@ import torch
 
 from codec.errors import ConfigError
 from codec.evaluation.latents import Corpus, latents_of, load, save
-from codec.evaluation.quantizers import Budget, Figures, Results, markdown, measured, plot, run, table
+from codec.evaluation.quantizers import (
+    Budget,
+    Figures,
+    Fitting,
+    Results,
+    markdown,
+    measured,
+    plot,
+    run,
+    table,
+)
 from codec.quantize import (
+    CosineConfig,
     EuclideanConfig,
+    GumbelConfig,
+    NeuralConfig,
+    Quantizer,
     QuantizerConfig,
     ResidualConfig,
+    StochasticConfig,
     TimeHierarchyConfig,
     build_quantizer,
 )
 from codec.quantize.catalogue import SYSTEMS, System, configured
+from codec.quantize.config import LookupConfig
+from codec.quantize.fit import coding_error
 from tests.networks import small_network
 
 BUDGET = Budget(steps=20, batch_frames=256, start_frames=2000)
@@ -42,14 +59,18 @@ def small(n: int, **options: object) -> ResidualConfig:
     return ResidualConfig(n_codebooks=n, codebook_size=16, dropout=0.0, **options)  # type: ignore[arg-type]
 
 
+def fit_and_measure(config: QuantizerConfig | None) -> tuple[Quantizer, Figures]:
+    return run(system(config), corpus(), Fitting(corpus().train, BUDGET), BUDGET.test_frames)
+
+
 def test_more_codebooks_leave_less() -> None:
-    errors = [run(system(small(n)), corpus(), BUDGET)[1].nmse_db for n in (1, 2, 3)]
+    errors = [fit_and_measure(small(n))[1].nmse_db for n in (1, 2, 3)]
     assert errors[0] > errors[1] > errors[2]
 
 
 def test_the_figures_are_those_of_their_definitions() -> None:
     c = corpus()
-    quantizer, row = run(system(small(2, lookup=EuclideanConfig(learning="frozen"))), c, BUDGET)
+    quantizer, row = fit_and_measure(small(2, lookup=EuclideanConfig(learning="frozen")))
     z = c.test.T[None]
     codes = quantizer.encode(z).codes
     left = float((z - quantizer.decode(codes)).square().sum() / z.square().sum())
@@ -65,23 +86,55 @@ def test_the_figures_are_those_of_their_definitions() -> None:
 
 def test_bits_and_entropy_are_per_latent_frame_where_codes_span_several() -> None:
     config = TimeHierarchyConfig(strides=(2, 1), stages=small(1))
-    row = run(system(config), corpus(), BUDGET)[1]
+    row = fit_and_measure(config)[1]
     assert row.bits == 6  # 1 code of 4 bits for two frames, and 1 for each
     assert 4 < row.entropy <= 6
 
 
 def test_a_system_is_the_same_every_time() -> None:
-    first, again = (run(system(small(2)), corpus(), BUDGET)[1] for _ in range(2))
+    first, again = (fit_and_measure(small(2))[1] for _ in range(2))
     assert (first.nmse_db, first.perplexity) == (again.nmse_db, again.perplexity)
+
+
+def test_training_ends_no_worse_than_it_began() -> None:
+    """A straight-through projection overshoots on latents that stay as they are."""
+    row = fit_and_measure(small(2, lookup=CosineConfig(dim=4)))[1]
+    assert row.nmse_db < row.start_nmse_db + 0.2
+
+
+def test_k_means_that_several_systems_begin_with_runs_once() -> None:
+    frozen = EuclideanConfig(learning="frozen")
+    fitting = Fitting(corpus().train, BUDGET)
+    plain, started = fitting.fitted(small(3, lookup=frozen))
+    shorter, _ = fitting.fitted(small(2, lookup=frozen, beam=4))
+    for name, tensor in shorter.state_dict().items():
+        assert torch.equal(tensor, plain.state_dict()[name])
+    neural = NeuralConfig(n_codebooks=3, codebook_size=16, hidden=8, candidates=0)
+    quantizer, at_start = fitting.fitted(neural)
+    assert at_start == pytest.approx(started, rel=1e-4)
+    z = corpus().test.T[None]
+    assert coding_error(quantizer, z) < 1.01 * coding_error(plain, z)
+
+
+@pytest.mark.parametrize("lookup", [EuclideanConfig(learning="gradient"), GumbelConfig(), StochasticConfig()])
+def test_a_shared_start_is_the_own_one(lookup: LookupConfig) -> None:
+    still = Budget(steps=0, start_frames=2000)
+    fitting = Fitting(corpus().train, still)
+    fitting.fitted(small(2))
+    shared = fitting.fitted(small(2, lookup=lookup))[0].state_dict()
+    own = Fitting(corpus().train, still).fitted(small(2, lookup=lookup))[0].state_dict()
+    for name, tensor in own.items():
+        # Counts of the last k-means step are those before its last move.
+        torch.testing.assert_close(shared[name], tensor, rtol=0.02, atol=0.2 if "usage" in name else 1e-5)
 
 
 def test_a_tool_cannot_be_compared() -> None:
     with pytest.raises(ConfigError, match="no quantizer that can be compared"):
-        run(system(None), corpus(), BUDGET)
+        fit_and_measure(None)
 
 
 def row(name: str, nmse_db: float) -> Figures:
-    return Figures(name, 80, nmse_db, 1, 0.9, 900, 78, 1000, 1, 10, 10, {"stoi": 0.9})
+    return Figures(name, 80, nmse_db, 1, 0.9, 900, 78, 1000, 1, -2, 10, 10, {"stoi": 0.9})
 
 
 def test_figures_are_kept_and_found_again_by_what_they_depend_on(tmp_path: Path) -> None:
@@ -147,4 +200,4 @@ def test_latents_of_a_recording_are_the_encoders(tmp_path: Path) -> None:
     good, bad = latents_of(network, [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
     assert good.rows[0].shape == (101, 12)
     assert bad.error is not None
-    assert measured(system(small(2)), network.quantizer, 0, good.rows[0], 0.0).test_frames == 101
+    assert measured(system(small(2)), network.quantizer, 0, good.rows[0], 0.0, 0.0).test_frames == 101

@@ -10,13 +10,16 @@ from __future__ import annotations
 import dataclasses
 import io
 
+import numpy as np
+
 from codec import tokenfile
+from codec.interop import dac_file, ecdc
 from codec.tokenfile.checksum import sealed
 from codec.tokenfile.ending import END_MARKER, End, end_bytes
 from codec.tokenfile.header import header_bytes
 from codec.tokenfile.pages import PAGE_MARKER, Page, page_bytes
 from codec.tokenfile.varint import varint
-from tests.fuzz.targets import HERE
+from tests.fuzz.targets import HERE, Repeating
 from tests.tokenfile.entropy.examples import TABLES, coded, coded_tokens
 from tests.tokenfile.examples import file_of, some_tokens, streamed
 
@@ -63,11 +66,51 @@ def tables() -> dict[str, bytes]:
     return {"small": file.getvalue()}
 
 
+def other_codecs() -> dict[str, dict[str, bytes]]:
+    """Files by codec and name."""
+    random = np.random.default_rng(0)
+
+    def codes(*shape: int) -> np.ndarray:
+        return random.integers(0, 1024, shape).astype(np.uint16)
+
+    packed = {}
+    for name, n_samples, by_model in (
+        ("encodec_24khz", 6720, False),
+        ("encodec_24khz", 3000, True),
+        ("encodec_48khz", 48_000, False),
+        ("encodec_48khz", 1, True),
+    ):
+        model, file = ecdc.MODELS[name], io.BytesIO()
+        segments = tuple(
+            ecdc.Segment(codes(2, frames), 0.5 if model.has_scale else None)
+            for frames in model.frames(n_samples)
+        )
+        content = ecdc.EcdcFile(ecdc.EcdcHeader(model, n_samples, 2, by_model), segments)
+        ecdc.write(file, content, Repeating())
+        packed[f"{name}_{'coded' if by_model else 'packed'}"] = file.getvalue()
+    saved = {}
+    for name, part in (
+        (
+            "whole",
+            dac_file.DacFile(codes(2, 3, 20), np.array([-20], np.float32), 10_240, 44_100, 20, 2, True),
+        ),
+        (
+            "windows",
+            dac_file.DacFile(codes(1, 2, 144), np.array([-9], np.float32), 50_000, 44_100, 72, 1, False),
+        ),
+    ):
+        file = io.BytesIO()
+        dac_file.write(file, part)
+        saved[name] = file.getvalue()
+    return {"ecdc": packed, "dac": saved}
+
+
 def main() -> None:
     for kind, suffix, files in (
         ("tokenfile", "cdc", crafted()),
         ("coded", "cdc", entropy_coded()),
         ("tables", "npz", tables()),
+        *((codec, codec, found) for codec, found in other_codecs().items()),
     ):
         folder = HERE / "corpus" / kind
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import crc32c
+import numpy as np
 
 from codec import tokenfile
 from codec.errors import ConfigError, TokenFileError
+from codec.interop import dac_file, dac_tokens, ecdc, ecdc_tokens
 from codec.tokenfile import Tables
 from codec.tokenfile.checksum import sealed
+from codec.tokens import Codes
 from tests.tokenfile.entropy.examples import TABLES
 from tests.tokenfile.examples import pipe
 
@@ -61,6 +64,32 @@ def read_tables(data: bytes) -> None:
         file.flush()
         with suppress(ConfigError):
             tokenfile.load_tables(Path(file.name))
+
+
+class Repeating:
+    """A language model that expects the last frame again: cheap, and sure of itself."""
+
+    def step(self, codes: Codes | None, codebooks: int, state: None) -> tuple[np.ndarray, None]:
+        p = np.full((codebooks, 1024), 0.5 / 1024, np.float32)
+        if codes is not None:
+            p[np.arange(codebooks), codes] += 0.5
+        return p, None
+
+
+def read_ecdc(data: bytes) -> None:
+    """An .ecdc file, packed or coded, and its tokens."""
+    with suppress(TokenFileError):
+        content = ecdc.read(io.BytesIO(data), Repeating())
+        with suppress(ConfigError):  # too long for the metadata of tokens
+            ecdc_tokens.from_tokens(ecdc_tokens.to_tokens(content), content.header.coded)
+
+
+def read_dac(data: bytes) -> None:
+    """A .dac file, and its tokens."""
+    with suppress(TokenFileError):
+        content = dac_file.read(io.BytesIO(data))
+        with suppress(ConfigError):  # sizes of none of DAC's models
+            dac_tokens.from_tokens(dac_tokens.to_tokens(content))
 
 
 def _read(data: bytes, tables: Tables | None) -> None:
@@ -112,5 +141,7 @@ def _repaired_records(data: bytes) -> bytes:
 TARGETS = {
     "tokenfile": Target(read_token_file, (GOLDEN, HERE / "corpus" / "tokenfile"), repair_token_file),
     "coded": Target(read_coded_file, (HERE / "corpus" / "coded",), repair_token_file),
+    "ecdc": Target(read_ecdc, (HERE / "corpus" / "ecdc",), bytes),
+    "dac": Target(read_dac, (HERE / "corpus" / "dac",), bytes),
     "tables": Target(read_tables, (HERE / "corpus" / "tables",), bytes),
 }

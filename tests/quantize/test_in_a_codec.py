@@ -24,6 +24,7 @@ from codec.quantize import (
     QuantizerConfig,
     ResidualConfig,
     ScalarConfig,
+    SplitConfig,
     TimeHierarchyConfig,
     TopKConfig,
 )
@@ -41,6 +42,11 @@ STRUCTURES: dict[str, QuantizerConfig] = {
     "d4": ResidualConfig(n_codebooks=2, codebook_size=100, lookup=LatticeConfig(lattice="d4")),
     "e8": ResidualConfig(n_codebooks=2, codebook_size=300, lookup=LatticeConfig(lattice="e8")),
     "neural": NeuralConfig(n_codebooks=3, codebook_size=16, hidden=16, candidates=4, beam=2),
+    "split": SplitConfig(
+        dim=6,
+        semantic=ResidualConfig(n_codebooks=1, codebook_size=32),
+        acoustic=ResidualConfig(n_codebooks=3, codebook_size=32),
+    ),
     "top_k": TopKConfig(codebook_size=64, k=4),
 }
 every = pytest.mark.parametrize("name", STRUCTURES)

@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 
 from codec.quantize import CosineConfig, EuclideanConfig, ResidualConfig, ResidualQuantizer, SimConfig
 from codec.quantize.euclidean import EuclideanStage
-from codec.quantize.kmeans import _lloyd, converged_kmeans, kmeans
+from codec.quantize.kmeans import _lloyd, _plus_plus, converged_kmeans, kmeans
 from codec.quantize.lookup import nearest
 from codec.quantize.sim import SimStage
 from codec.quantize.usage import dead_codes
@@ -107,6 +107,17 @@ def test_k_means_to_its_end_is_as_good_as_scikit_learn() -> None:
     stage = EuclideanStage(EuclideanConfig(learning="frozen"), 64, 6)
     stage.start(x, torch.Generator().manual_seed(0))
     assert error(x, stage.codebook) <= 1.02 * reference / float(x.square().sum())
+
+
+def test_in_many_dimensions_few_vectors_do_not_keep_a_cluster_for_themselves() -> None:
+    """Seeds are vectors, and others are nearer to a mean than to them: most would stay alone."""
+    draw = torch.Generator().manual_seed(0)
+    x, unseen = (torch.randn(n, 64, generator=draw) for n in (8000, 4000))
+    alone, _ = _lloyd(x, _plus_plus(x, 128, draw), 30, draw)
+    spread, counts = converged_kmeans(x, 128, generator=draw)
+    assert len(nearest(unseen, spread).unique()) > 120
+    assert counts.min() > 0.1 * 8000 / 128
+    assert error(unseen, spread) < error(unseen, alone)
 
 
 def test_an_empty_cluster_takes_half_of_the_fullest() -> None:

@@ -6,9 +6,20 @@ import pytest
 import torch
 
 from codec.errors import ConfigError
-from codec.quantize import Quantizer
+from codec.quantize import (
+    CosineConfig,
+    GumbelConfig,
+    LatticeConfig,
+    Quantizer,
+    ResidualConfig,
+    ScalarConfig,
+    SimConfig,
+    StochasticConfig,
+    build_quantizer,
+)
+from codec.quantize.config import LookupConfig
 from codec.quantize.prepared import PreparedResidual, prepare
-from tests.networks import SEANET, SPECTRAL, small_network
+from tests.networks import SPECTRAL, small_network
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +53,35 @@ def test_a_border_between_codes_has_no_gap_and_equal_codes_have_no_border(frames
     assert (beside.gap > 0.04).all()
 
 
-def test_only_codebooks_searched_by_distance_are_prepared(quantizer: Quantizer) -> None:
+@pytest.mark.parametrize(
+    "lookup",
+    [CosineConfig(dim=4), ScalarConfig(levels=(4, 3, 2)), SimConfig(), GumbelConfig(), StochasticConfig()],
+)
+@pytest.mark.parametrize("frames", [1, 200])
+def test_every_lookup_that_is_prepared_finds_the_same(lookup: LookupConfig, frames: int) -> None:
+    torch.manual_seed(0)
+    original = build_quantizer(ResidualConfig(n_codebooks=3, codebook_size=24, lookup=lookup), 12).double()
+    original.start(torch.randn(1, 12, 900, dtype=torch.float64), torch.Generator().manual_seed(0))
+    z = torch.randn(2, 12, frames, dtype=torch.float64)
+    made = prepare(original.eval())
+    assert made is not original
+    for n in (2, None):
+        expected, found = original.encode(z, n), made.encode(z, n)
+        assert torch.equal(found.codes, expected.codes)
+        assert (found.gap <= expected.gap * (1 + 1e-9)).all()
+        torch.testing.assert_close(made.decode(found.codes), original.decode(expected.codes))
+    torch.testing.assert_close(made.typical_norm(), original.typical_norm().float(), check_dtype=False)
+    assert all(torch.equal(a, b) for a, b in zip(made.first_equals(), original.first_equals(), strict=True))
+
+
+def test_beams_and_lattices_stay_as_they_are(quantizer: Quantizer) -> None:
     assert isinstance(prepare(quantizer), PreparedResidual)
-    cosine = small_network(SEANET).quantizer
-    assert prepare(cosine) is cosine
+    for config in (
+        ResidualConfig(n_codebooks=2, codebook_size=16, beam=4),
+        ResidualConfig(n_codebooks=2, codebook_size=16, lookup=LatticeConfig(lattice="d4")),
+    ):
+        made = build_quantizer(config, 12)
+        assert prepare(made) is made
 
 
 def test_more_codebooks_than_there_are_do_not_decode(quantizer: Quantizer) -> None:

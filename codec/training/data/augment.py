@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from codec.errors import ConfigError
-from codec.training.data.loudness import lufs, rms_db
+from codec.loudness import lufs, rms_db
 
 _PEAK = 0.99
 _QUIET = -70.0

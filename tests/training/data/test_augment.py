@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from codec.errors import ConfigError
+from codec.loudness import lufs, rms_db
 from codec.training.data.augment import (
     Augment,
     AugmentConfig,
@@ -16,7 +17,6 @@ from codec.training.data.augment import (
     reverberate,
     room,
 )
-from codec.training.data.loudness import lufs, rms_db
 
 RATE = 16000
 
