@@ -175,11 +175,7 @@ class Codec:
             codebook_sizes=tokens.codebook_sizes,
         )
         audio = np.concatenate([stream.push(tokens.codes), stream.flush()], axis=1)
-        if tokens.n_samples is not None and audio.shape[1] < tokens.n_samples:
-            raise ModelError(
-                f"The tokens promise {tokens.n_samples} samples, but their {tokens.frames} frames make only "
-                f"{audio.shape[1]}: they are cut short."
-            )
+        require_length(tokens, audio)
         return audio
 
     def stream_encoder(
@@ -295,3 +291,12 @@ def _stretch(row: np.ndarray, first: int, last: int) -> np.ndarray:
     """Samples first to last of a row, with zeros after its end."""
     part = row[first:last]
     return np.pad(part, (0, last - first - len(part)))
+
+
+def require_length(tokens: Tokens, audio: np.ndarray) -> None:
+    """Raises ModelError unless audio `[channels, samples]` is as long as the tokens say."""
+    if tokens.n_samples is not None and audio.shape[1] < tokens.n_samples:
+        raise ModelError(
+            f"The tokens promise {tokens.n_samples} samples, but their {tokens.frames} frames make only "
+            f"{audio.shape[1]}: they are cut short."
+        )

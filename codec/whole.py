@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from codec.audio import check_audio
-from codec.codec import Codec
+from codec.codec import Codec, require_length
 from codec.engine import WholeEngine
 from codec.errors import AudioError, ConfigError, ModelError
 from codec.resampling import output_length, resample
@@ -97,11 +97,7 @@ class WholeCodec(Codec):
         if tokens.sample_rate != self.sample_rate:
             audio = resample(audio, self.sample_rate, tokens.sample_rate)
         audio = audio[:, tokens.skip :][:, : tokens.n_samples]
-        if tokens.n_samples is not None and audio.shape[1] < tokens.n_samples:
-            raise ModelError(
-                f"The tokens promise {tokens.n_samples} samples, but their {tokens.frames} frames make only "
-                f"{audio.shape[1]}: they are cut short."
-            )
+        require_length(tokens, audio)
         return audio
 
     def stream_encoder(
