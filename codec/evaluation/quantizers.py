@@ -116,13 +116,15 @@ class Fitting:
             if isinstance(quantizer, ResidualQuantizer) and _has_free_codes(config):
                 self._started[key] = _codebooks(quantizer)
         started = coding_error(quantizer, self._held_out)
+        # Codebooks that are fitted to all frames already must not leave what they have.
+        fitted = isinstance(quantizer, NeuralQuantizer)
         fit(
             quantizer,
             z,
             steps=self._budget.steps,
             batch_frames=self._budget.batch_frames,
             rate=self._budget.rate,
-            codebook_rate=self._budget.codebook_rate,
+            codebook_rate=self._budget.rate if fitted else self._budget.codebook_rate,
             seed=self._budget.seed,
             held_out=self._held_out,
         )

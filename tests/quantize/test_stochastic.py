@@ -84,7 +84,8 @@ def test_sigma_falls_to_the_quantization_error_during_training() -> None:
     assert second[0] > second[1] > second[2]
     codes = made.eval().encode(z).codes
     error = float((z - made.decode(codes[:, :1])).detach().square().mean()) ** 0.5
-    assert error < first[-1] < 1.25 * error < 0.8 * first[0]
+    # What training draws is a mixture of codes, which may be a little nearer than the nearest code.
+    assert 0.95 * error < first[-1] < 1.25 * error < 0.8 * first[0]
 
 
 def test_vectors_that_are_all_codes_keep_the_loss_finite() -> None:

@@ -22,5 +22,6 @@ def test_the_statistic_of_the_latents_is_logged_at_its_steps() -> None:
     callback.on_train_batch_end(SimpleNamespace(global_step=9), module, None, batch, 0)
     assert logged == {}
     callback.on_train_batch_end(SimpleNamespace(global_step=20), module, None, batch, 0)
-    latents = network.encoder(batch.flatten(0, 1)[:, None, :1000])[0].transpose(1, 2).flatten(0, 1)
+    with torch.no_grad():
+        latents = network.encoder(batch.flatten(0, 1)[:, None, :1000])[0].transpose(1, 2).flatten(0, 1)
     assert logged == {"distribution/normal": projected_test(latents, "normal", directions=4).statistic}
