@@ -168,7 +168,7 @@ def test_what_cannot_work_is_said_before_training(tmp_path: Path) -> None:
         ("AudioFolder ", "AudioFoldr ", "no codec.training.data.AudioFoldr: did you mean AudioFolder?"),
         ("max_steps: 7500", "max_steps: many", "trainer.max_steps: Expected a int. Got value: many"),
         ("width: 384", "width: wide", "model.codec.network.width must be of type int, not 'wide'"),
-        ("kind: spectral", "kind: spectrum", "unknown kind 'spectrum'; there are spectral, seanet, dac, snac, mimi."),
+        ("kind: spectral", "kind: spectrum", "unknown kind 'spectrum'; there are spectral, seanet, dac"),
         ("max_steps: 7500", "max_steps: [", "is not valid YAML"),
     ],
 )
