@@ -11,6 +11,12 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
+# Of the files that are taken for recordings where a folder is given.
+AUDIO_SUFFIXES = frozenset(
+    f".{name}"
+    for names in ("wav wave rf64 w64", "flac ogg oga opus mp3", "aif aiff aifc au snd caf")
+    for name in names.split()
+)
 _OGG_MAX_PAGE = 27 + 255 + 255 * 255
 
 

@@ -179,8 +179,9 @@ def decode_file(
                 file.seek(begin)
                 tokens = read_tokens(file, tables=tables)
             elif reader is not None:
-                codes = [codes for codes, _ in packets if codes is not None]
-                tokens = _tokens_of(replace(reader.header, n_samples=reader.n_samples), codes)
+                none = np.zeros((header.channels, header.codebooks, 0), np.uint16)
+                codes = np.concatenate([none, *(some for some, _ in packets if some is not None)], axis=2)
+                tokens = reader.header.tokens(codes, reader.n_samples)
             else:
                 raise ModelError(f"{model.name} decodes whole recordings: a stretch cannot come from a pipe.")
             return _decode_whole(model, tokens.at(codebooks=keep), target, start, end, progress)
@@ -225,21 +226,6 @@ def _decode_whole(
     seconds = audio.shape[1] / rate
     progress(seconds, seconds)
     return Coded(seconds, rate, len(audio), tokens.codebooks, tokens.kbps)
-
-
-def _tokens_of(header: Header, codes: list[Codes]) -> Tokens:
-    empty = np.zeros((header.channels, header.codebooks, 0), np.uint16)
-    return Tokens(
-        codes=np.concatenate([empty, *codes], axis=2),
-        codebook_sizes=header.codebook_sizes,
-        frame_rate=header.frame_rate,
-        sample_rate=header.sample_rate,
-        n_samples=header.n_samples,
-        skip=header.skip,
-        model=header.model,
-        weights_hash=header.weights_hash,
-        metadata=header.metadata,
-    )
 
 
 class _HeldBack:

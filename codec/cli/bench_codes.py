@@ -10,6 +10,7 @@ import typer
 
 from codec.cli import options, paths
 from codec.cli.report import report
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import CodecError, ConfigError
 
 
@@ -31,7 +32,7 @@ def codes(
     from codec.evaluation.speed import agreement
 
     rate, clips, failed = load(model).sample_rate, [], False
-    for item in paths.find(inputs, paths.AUDIO_SUFFIXES):
+    for item in paths.find(inputs, AUDIO_SUFFIXES):
         try:
             if item.error is not None:
                 raise item.error

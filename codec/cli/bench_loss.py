@@ -11,6 +11,7 @@ from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.loading import Loader
 from codec.cli.report import missing_extra, report
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import CodecError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def loss(
     percentages = _numbers(shares, "--lost", 0, 100)
     lengths = [int(n) for n in _numbers(bursts, "--bursts", 1, 1000)]
     losses = [Loss(p / 100, n) for p in percentages for n in (lengths if p else [1])]
-    found, failed = paths.find(inputs, paths.AUDIO_SUFFIXES), False
+    found, failed = paths.find(inputs, AUDIO_SUFFIXES), False
     loader = Loader(device)
     scores: list[LossScore] = []
     with progress_bar(len(found)) as bar:

@@ -8,6 +8,7 @@ import typer
 
 from codec.cli import batch, options, paths
 from codec.cli.loading import Loader
+from codec.containers import AUDIO_SUFFIXES
 
 if TYPE_CHECKING:
     from codec.audio import RawFormat
@@ -48,7 +49,7 @@ def encode(
     options.one_rate(kbps, codebooks)
     fields = _fields(metadata or [])
     raw_format = None if raw is None else _raw_format(raw)
-    jobs = paths.plan(inputs, output, paths.AUDIO_SUFFIXES, ".cdc", force)
+    jobs = paths.plan(inputs, output, AUDIO_SUFFIXES, ".cdc", force)
 
     loader = Loader(device, runtime)
 

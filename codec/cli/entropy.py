@@ -10,6 +10,7 @@ import typer
 from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.report import report
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import AudioError, OutputError
 
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ def learn(
         raise OutputError(f"{target}: {problem}")
     network, weights_hash = store.load(weights)
     found = torch_codec(network, weights_hash)
-    files = [
-        Path(item.path) for item in paths.find(corpus, paths.AUDIO_SUFFIXES | {".cdc"}) if item.error is None
-    ]
+    files = [Path(item.path) for item in paths.find(corpus, AUDIO_SUFFIXES | {".cdc"}) if item.error is None]
     clips: list[np.ndarray] = []
     with progress_bar(len(files)) as bar:
         for number, item in enumerate(gather(found, files, varied=varied, seed=seed)):

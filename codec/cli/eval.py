@@ -13,6 +13,7 @@ import typer
 from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.report import missing_extra, report
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def evaluate(
     models = model_systems(model or [None], rates, device)
     systems: list[System] = [*models, *_peers(against or [], peer or [], rates)]
     check_names(systems)
-    found = paths.find(inputs, paths.AUDIO_SUFFIXES)
+    found = paths.find(inputs, AUDIO_SUFFIXES)
     for item in found:
         if item.error is not None:
             report(item.error, item.path)

@@ -11,6 +11,7 @@ import typer
 from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.report import printable, report
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import CodecError, ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def index(
     target = output or os.path.join(folder, "codec-index.safetensors")
     if (problem := paths.check_target("-", target, force)) is not None:
         raise problem
-    found = paths.find([folder], paths.AUDIO_SUFFIXES)
+    found = paths.find([folder], AUDIO_SUFFIXES)
     if found[0].error is not None:
         raise found[0].error
     import torch

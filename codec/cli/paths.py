@@ -12,12 +12,6 @@ import typer
 
 from codec.errors import AudioError, CodecError, OutputError
 
-AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for names in ("wav wave rf64 w64", "flac ogg oga opus mp3", "aif aiff aifc au snd caf")
-    for name in names.split()
-)
-
 
 @dataclass(frozen=True)
 class Job:

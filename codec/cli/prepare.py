@@ -12,6 +12,7 @@ import typer
 from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.report import printable, report
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import AudioError, CodecError, ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def prepare(
 
     _check_targets(output, report_file, force)
     limits = corpus.Thresholds(min_snr, min_bandwidth, max_clipping, min_seconds, max_silence)
-    found = [item for item in paths.find([str(folder)], paths.AUDIO_SUFFIXES) if item.error is None]
+    found = [item for item in paths.find([str(folder)], AUDIO_SUFFIXES) if item.error is None]
     if not found:
         raise AudioError(f"{folder} holds no recordings.")
     names = [item.inside for item in found]

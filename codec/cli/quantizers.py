@@ -12,6 +12,7 @@ from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.quantizers_check import check
 from codec.cli.report import missing_extra, report
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import AudioError, ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def rates(
     if (problem := paths.check_target("-", str(target), force)) is not None:
         raise OutputError(f"{target}: {problem}")
     network, weights_hash = store.load(weights)
-    names = [item.path for item in paths.find(corpus, paths.AUDIO_SUFFIXES) if item.error is None]
+    names = [item.path for item in paths.find(corpus, AUDIO_SUFFIXES) if item.error is None]
     usage, frames = None, 0
     most = int(seconds * network.config.sample_rate / network.config.hop_length)
     with progress_bar(len(names)) as bar:
@@ -126,7 +127,7 @@ def latents(
     network, weights_hash = store.load(weights)
     parts = []
     for where in (corpus, test):
-        names = [item.path for item in paths.find(where, paths.AUDIO_SUFFIXES) if item.error is None]
+        names = [item.path for item in paths.find(where, AUDIO_SUFFIXES) if item.error is None]
         rows: list[torch.Tensor] = []
         with progress_bar(len(names)) as bar:
             for number, item in enumerate(latents_of(network, names, seed=seed)):
@@ -230,10 +231,10 @@ class _Tuning:
             raise ConfigError(
                 f"The latents are those of the weights {weights_hash}, not of {model} ({found})."
             )
-        own = [item.path for item in paths.find(train, paths.AUDIO_SUFFIXES) if item.error is None]
+        own = [item.path for item in paths.find(train, AUDIO_SUFFIXES) if item.error is None]
         random.Random(0).shuffle(own)
         self._audio = segments(own, self._network.config.sample_rate, 1.0, 8 * steps)
-        self._valid = [item.path for item in paths.find(valid, paths.AUDIO_SUFFIXES) if item.error is None]
+        self._valid = [item.path for item in paths.find(valid, AUDIO_SUFFIXES) if item.error is None]
 
     def audio(self, quantizer: Quantizer) -> dict[str, float]:
         """Figures of the validation recordings with this quantizer and a decoder tuned for it."""

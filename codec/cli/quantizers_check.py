@@ -11,6 +11,7 @@ import typer
 from codec.cli import options, paths
 from codec.cli.batch import progress_bar
 from codec.cli.report import missing_extra, report
+from codec.containers import AUDIO_SUFFIXES
 
 if TYPE_CHECKING:
     from codec.evaluation.meaning import Meaning
@@ -34,7 +35,7 @@ def check(
             raise
         raise missing_extra("eval", error) from error
     network, _ = store.load(shipped.resolve(model))
-    found = paths.find(clips, paths.AUDIO_SUFFIXES)
+    found = paths.find(clips, AUDIO_SUFFIXES)
     for item in found:
         if item.error is not None:
             report(item.error, item.path)

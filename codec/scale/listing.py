@@ -6,15 +6,11 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import AudioError
 from codec.scale import manifests, tars
 from codec.scale.items import Item, with_unique_ids
 
-AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for names in ("wav wave rf64 w64", "flac ogg oga opus mp3", "aif aiff aifc au snd caf")
-    for name in names.split()
-)
 # An error of the listing keeps its place among the items, to be recorded like any other.
 
 

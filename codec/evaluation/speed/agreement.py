@@ -46,10 +46,9 @@ class Recheck:
 def compare(model: str | None, clips: Clips, sample_rate: int) -> Iterator[Agreement]:
     """Each way in turn on clips float32 `[samples]`, at the highest bitrate, if it is installed."""
     loaded = codec.load(model)
-    hop = loaded.hop_length
     random = np.random.default_rng(0)
     expected: list[Codes] = []
-    for name, make in _ways(model, loaded, sample_rate, hop, random).items():
+    for name, make in _ways(model, loaded, sample_rate, random).items():
         torch.set_num_threads(2 if "two threads" in name else 1)
         try:
             encode = make()
@@ -83,7 +82,7 @@ def recheck(model: str | None, clips: Clips, sample_rate: int, rounds: int = 3) 
 
 
 def _ways(
-    name: str | None, model: Codec, rate: int, hop: int, random: np.random.Generator
+    name: str | None, model: Codec, rate: int, random: np.random.Generator
 ) -> dict[str, Callable[[], Way]]:
     def offline(codec: Codec) -> Way:
         return lambda clips: ([codec.encode(clip, rate).codes for clip in clips], None)
@@ -92,7 +91,7 @@ def _ways(
         return lambda clips: ([tokens.codes for tokens in codec.encode_batch(clips, rate)], None)
 
     def streamed(codec: Codec, length: Callable[[], int]) -> Way:
-        def encode(clips: Clips) -> tuple[list[Codes], int | None]:
+        def encode(clips: Clips) -> tuple[list[Codes], int]:
             made, rechecked = [], 0
             for clip in clips:
                 stream, parts, at = codec.stream_encoder(sample_rate=rate), [], 0
@@ -107,7 +106,7 @@ def _ways(
         return encode
 
     def frame() -> int:
-        return hop * rate // model.sample_rate
+        return model.hop_length * rate // model.sample_rate
 
     def any_length() -> int:
         return int(random.integers(1, rate // 2))

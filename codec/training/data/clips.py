@@ -13,17 +13,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from codec.containers import AUDIO_SUFFIXES
 from codec.errors import AudioError
 from codec.resampling import MAX_RATE, MIN_RATE
 from codec.training.data.section import Section
 
 log = logging.getLogger(__name__)
 
-AUDIO_SUFFIXES = frozenset(
-    f".{name}"
-    for names in ("wav wave rf64 w64", "flac ogg oga opus mp3", "aif aiff aifc au snd caf")
-    for name in names.split()
-)
 _NAMED = 20
 # Headers are small and disks are slow to seek: threads wait together.
 _THREADS = 8
