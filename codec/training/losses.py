@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import librosa
 import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 from torch import nn
 from torch.nn import functional as F
 
 from codec.errors import ConfigError
+from codec.training.spectral_losses import SpectralLosses
 
 RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level")
 
@@ -73,7 +72,7 @@ class LossWeights:
 class ReconstructionLosses(nn.Module):
     """The losses between decoded and recorded audio `[batch, 1, samples]` that have a weight, by name.
 
-    mel, complex: see `SpectralLosses`.
+    mel, complex: see `SpectralLosses.forward`.
     stft: spectral convergence and log magnitude (Yamamoto et al. 2020, equations 4 to 6), by auraloss.
     waveform: mean absolute difference of samples.
     level: mean absolute difference of the logarithms of items' root mean squares. The others make audio
@@ -87,7 +86,9 @@ class ReconstructionLosses(nn.Module):
         self.spectral: SpectralLosses | None = None
         wanted = [name for name in ("mel", "complex") if name in self.names]
         if wanted:
-            self.spectral = SpectralLosses(config, sample_rate, tuple(wanted))
+            self.spectral = SpectralLosses(
+                config.windows, config.floor, config.compression, sample_rate, tuple(wanted)
+            )
             self._longest = max(config.windows)
         self.stft: nn.Module | None = None
         if "stft" in self.names:
@@ -121,57 +122,6 @@ class ReconstructionLosses(nn.Module):
         return losses
 
 
-class SpectralLosses(nn.Module):
-    """The mel and the complex loss from one set of short-time Fourier transforms."""
-
-    def __init__(
-        self, config: LossConfig, sample_rate: int, names: tuple[str, ...] = ("mel", "complex")
-    ) -> None:
-        super().__init__()
-        self.config, self.names = config, names
-        for size in config.windows:
-            window = torch.hann_window(size)
-            # Unit energy: a sample of noise of level s gives magnitudes of about s, whatever the window.
-            self.register_buffer(f"window_{size}", window / window.square().sum().sqrt(), persistent=False)
-            mel = torch.from_numpy(librosa.filters.mel(sr=sample_rate, n_fft=size, n_mels=_bands(size)))
-            mel = mel / mel.sum(1, keepdim=True).clamp(min=1e-8)
-            self.register_buffer(f"mel_{size}", mel, persistent=False)
-
-    def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        """Each loss as a scalar, averaged over the resolutions; signals are float32 `[batch, 1, samples]`."""
-        sums = {name: decoded.new_zeros(()) for name in self.names}
-        for size in self.config.windows:
-            a, b = self._stft(decoded, size), self._stft(target, size)
-            a_mag, b_mag = (torch.sqrt(x.real.square() + x.imag.square() + 1e-10) for x in (a, b))
-            if "mel" in sums:
-                sums["mel"] = sums["mel"] + self._mel(a_mag, b_mag, size)
-            if "complex" in sums:
-                sums["complex"] = sums["complex"] + self._complex(a, b, a_mag, b_mag)
-        return {name: total / len(self.config.windows) for name, total in sums.items()}
-
-    def _mel(self, a_mag: torch.Tensor, b_mag: torch.Tensor, size: int) -> torch.Tensor:
-        """Mean absolute difference of `log(mel magnitude + floor)`."""
-        mel, floor = getattr(self, f"mel_{size}"), self.config.floor
-        return F.l1_loss(torch.log(mel @ a_mag + floor), torch.log(mel @ b_mag + floor))
-
-    def _complex(
-        self, a: torch.Tensor, b: torch.Tensor, a_mag: torch.Tensor, b_mag: torch.Tensor
-    ) -> torch.Tensor:
-        """Mean squared difference of `|S|^c e^(i arg S)` and of `|S|^c` (Braun and Tashev 2021, eq. 4)."""
-        c = self.config.compression
-        difference = torch.view_as_real(a * a_mag ** (c - 1)) - torch.view_as_real(b * b_mag ** (c - 1))
-        return difference.square().sum(-1).mean() + F.mse_loss(a_mag**c, b_mag**c)
-
-    def _stft(self, x: torch.Tensor, size: int) -> torch.Tensor:
-        window = getattr(self, f"window_{size}")
-        return torch.stft(x[:, 0], size, size // 4, window=window, return_complex=True)
-
-
 def _log_level(x: torch.Tensor) -> torch.Tensor:
     """Natural logarithm of the root mean square of each item, `[batch]`; silence counts as -80 dB."""
     return 0.5 * torch.log(x.square().mean((1, 2)) + 1e-8)
-
-
-def _bands(window: int) -> int:
-    """Mel bands for a window: as many as it can resolve, at most 128."""
-    return min(128, window // 8)
