@@ -1,10 +1,11 @@
 """Codes that do not depend on how they were computed: a float32 search, and a float64 recheck of close calls.
 
 Matrix products of different shapes, thread counts or machines round differently, and a latent that lies
-almost on the border between two codes may fall on either side. Here a frame that is closer to a border than
-rounding can move it is computed again in float64, from the stretch of audio that it depends on, and decided
-there. The codes are then those of float64 arithmetic everywhere: for a stream cut in any way, for a batch,
-for one thread or many.
+almost on the border between two codes may fall on either side. Here a latent that is closer to a border than
+a float32 search can tell is searched for again in float64. If it is also closer than float32 layers can move
+it, its frame is computed again in float64, from the stretch of audio that it depends on, and decided there.
+The codes are then those of float64 arithmetic everywhere: for a stream cut in any way, for a batch, for one
+thread or many.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from codec.nn import State
 from codec.nn.rows import Row, gather
 from codec.quantize import Quantizer
 from codec.quantize.prepared import prepare
-from codec.recheck import ROUNDING, Window, windows
+from codec.recheck import ROUNDING, SEARCH, Window, windows
 
 
 @dataclass(frozen=True)
@@ -173,10 +174,24 @@ class ExactEncoder:
         with _full_precision(self._network.device):
             latents, layers = self._network.encoder(audio.to(self._network.device), layers)
             searched = search.quantizer.encode(latents, search.n_codebooks)
-        # One bound for all latents of a frame of codes: that of the largest.
+        # One size for all latents of a frame of codes: that of the largest.
         norms = latents.norm(dim=1).unflatten(1, (-1, self._stride)).amax(2)
-        bound = self._rounding * norms.clamp(min=self._typical)
-        return searched.codes.cpu(), (searched.gap <= bound).cpu(), layers
+        size = norms.clamp(min=self._typical)
+        codes, unsure = searched.codes.cpu(), (searched.gap <= (self._rounding + SEARCH) * size).cpu()
+        rows, frames = unsure.nonzero(as_tuple=True)
+        if len(rows):
+            found = search.exact.encode(self._frames(latents, rows, frames), search.n_codebooks)
+            codes[rows, :, frames] = found.codes[:, :, 0].cpu()
+            unsure[rows, frames] = found.gap[:, 0].cpu() <= self._rounding * size.cpu()[rows, frames]
+        return codes, unsure, layers
+
+    def _frames(self, latents: torch.Tensor, rows: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Of latents `[batch, dim, frames * stride]` what some frames of codes are made of, in float64.
+
+        rows, frames: which, `[n]` each. Returns `[n, dim, stride]`.
+        """
+        grouped = latents.unflatten(2, (-1, self._stride)).transpose(1, 2)
+        return grouped[rows.to(latents.device), frames.to(latents.device)].to(self._place, torch.float64)
 
     def _settle(
         self,
@@ -231,10 +246,8 @@ class ExactEncoder:
             latents, skipped = self._encoder64(audio)[0], 0
         wanted = [(i, w.row, frame, w.begin + skipped) for i, w in enumerate(group) for frame in w.decided]
         item, row, frame, begin = (torch.tensor(column) for column in zip(*wanted, strict=True))
-        # [item, frame, dim, stride]: what each frame of codes is made of.
-        grouped = latents.unflatten(2, (-1, self._stride)).transpose(1, 2)
-        exact = search.exact.encode(grouped[item, frame - begin], search.n_codebooks).codes[:, :, 0]
-        codes[row, :, frame - old] = exact.cpu()
+        exact = search.exact.encode(self._frames(latents, item, frame - begin), search.n_codebooks).codes
+        codes[row, :, frame - old] = exact[:, :, 0].cpu()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which stretches of audio decide the codes of frames that float32 could not tell apart (`codec.exact`)."""
+"""Which calls are close (`codec.exact`), and which stretches of audio decide them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Largest error of a float32 latent in one direction, relative to its norm (or, if larger, to a typical
-# latent's), for encoders that do not say theirs.
+# How far float32 can move a latent towards the border to another code, relative to its norm (or, if larger,
+# to a typical latent's), for encoders that do not say theirs.
 ROUNDING = 1e-5
+
+# How far off a search in float32 can be about how far that border is, in the same measure: ten times the
+# largest error that was seen, 3e-7.
+SEARCH = 3e-6
 
 # Frames recomputed at once: enough to be efficient, few enough for little memory.
 _RECHECK_FRAMES = 1024

@@ -46,7 +46,8 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[object, ...], str] = {}
         self._initializers: list[TensorProto] = []
-        self._widened: dict[str, str] = {}
+        self._types: dict[str, int] = {}
+        self._widened: dict[tuple[str, int], str] = {}
         self._kept: list[str] = []
         self._count = 0
 
@@ -74,21 +75,15 @@ class Graph:
         """A constant `[len(values)]` of int64, such as axes and shapes."""
         return self.constant(values, np.int64)
 
-    def weight(self, name: str) -> str:
-        """A tensor of the weights file, in the graph's float type."""
-        if name not in self._widened:
-            place = self._weights.place(name)
-            if place.dtype not in _TYPES:
-                raise ModelError(f"{name} is of type {place.dtype}, which cannot be exported: use float16.")
-            tensor = TensorProto(name=name, data_type=_TYPES[place.dtype], dims=place.shape)
-            tensor.data_location = TensorProto.EXTERNAL
-            where = {"location": self._weights.path.name, "offset": place.begin, "length": place.size}
-            for key, value in where.items():
-                tensor.external_data.add(key=key, value=str(value))
-            self._initializers.append(tensor)
-            same = _TYPES[place.dtype] == self.type
-            self._widened[name] = name if same else self.node("Cast", name, to=self.type)
-        return self._widened[name]
+    def weight(self, name: str, dtype: int | None = None) -> str:
+        """A tensor of the weights file, of a type of `TensorProto`: the graph's float type if not given."""
+        dtype = self.type if dtype is None else dtype
+        stored = self._stored(name)
+        if stored == dtype:
+            return name
+        if (name, dtype) not in self._widened:
+            self._widened[name, dtype] = self.node("Cast", name, to=dtype)
+        return self._widened[name, dtype]
 
     def state(self, *shape: int) -> str:
         """The next state `[batch, *shape]` that comes in; `keep` says what goes out in its place.
@@ -171,6 +166,21 @@ class Graph:
         helper.set_model_props(model, {"weights_hash": weights_hash})
         path.write_bytes(model.SerializeToString(deterministic=True))
         onnx.checker.check_model(str(path))
+
+    def _stored(self, name: str) -> int:
+        """The type of a tensor of the weights file, which the graph refers to from now on."""
+        if name not in self._types:
+            place = self._weights.place(name)
+            if place.dtype not in _TYPES:
+                raise ModelError(f"{name} is of type {place.dtype}, which cannot be exported: use float16.")
+            tensor = TensorProto(name=name, data_type=_TYPES[place.dtype], dims=place.shape)
+            tensor.data_location = TensorProto.EXTERNAL
+            where = {"location": self._weights.path.name, "offset": place.begin, "length": place.size}
+            for key, value in where.items():
+                tensor.external_data.add(key=key, value=str(value))
+            self._initializers.append(tensor)
+            self._types[name] = _TYPES[place.dtype]
+        return self._types[name]
 
     def _state_shape(self, index: int, shape: Sequence[int]) -> list[str | int]:
         if not shape:

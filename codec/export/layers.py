@@ -270,10 +270,10 @@ def _linear(g: Graph, name: str, x: str) -> str:
     return g.node("Add", g.matmul(x, g.transpose(weight, 1, 0)), g.weight(f"{name}.bias"))
 
 
-def _pointwise(g: Graph, name: str, x: str) -> str:
-    """A convolution over single steps on `[batch, time, channels]`."""
-    weight = g.node("Squeeze", g.weight(f"{name}.weight"), g.integers(2))
-    return g.node("Add", g.matmul(x, g.transpose(weight, 1, 0)), g.weight(f"{name}.bias"))
+def _pointwise(g: Graph, name: str, x: str, dtype: int | None = None) -> str:
+    """A convolution over single steps on `[batch, time, channels]`; dtype as of `Graph.weight`."""
+    weight = g.node("Squeeze", g.weight(f"{name}.weight", dtype), g.integers(2))
+    return g.node("Add", g.matmul(x, g.transpose(weight, 1, 0)), g.weight(f"{name}.bias", dtype))
 
 
 def _blocks(g: Graph, names: Names, blocks: StreamSequential, x: str) -> str:
@@ -306,9 +306,12 @@ def _spectral_encoder(g: Graph, names: Names, encoder: SpectralEncoder, x: str) 
         y = _bend(g, spectrum, encoder.exponent, np.float64)
     else:
         y = bands.split(g, encoder.bands, spectrum)
-    y = y if g.wide else g.node("Cast", y, to=g.type)
-    y = _blocks(g, names, encoder.blocks, _pointwise(g, names[encoder.mix], y))
-    return g.transpose(_pointwise(g, names[encoder.project], y), 0, 2, 1)
+    # The longest sums, and those of the largest values: in float32 they would make most of a latent's error.
+    y = _pointwise(g, names[encoder.mix], y, TensorProto.DOUBLE)
+    y = _blocks(g, names, encoder.blocks, y if g.wide else g.node("Cast", y, to=g.type))
+    y = y if g.wide else g.node("Cast", y, to=TensorProto.DOUBLE)
+    y = _pointwise(g, names[encoder.project], y, TensorProto.DOUBLE)
+    return g.transpose(y if g.wide else g.node("Cast", y, to=g.type), 0, 2, 1)
 
 
 def _spectral_decoder(g: Graph, names: Names, decoder: SpectralDecoder, x: str) -> str:

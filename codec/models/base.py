@@ -15,8 +15,8 @@ class Encoder(StreamModule):
     fills: samples that a recording is filled up to a multiple of, with silence; None for whole frames. With
         1 the layers themselves make up what the last frame lacks: samples may be any number at its end.
     causal: otherwise the first sentence holds for whole recordings only, and each frame depends on others.
-    rounding: largest error of a latent that is computed in float32 without gradients, as `codec.recheck`
-        needs it.
+    rounding: how far computing a latent in float32, without gradients, can move it towards the border to
+        another code, relative to its norm; as `codec.recheck` needs it.
     """
 
     lead: int = 1

@@ -50,6 +50,20 @@ def pointwise(x: torch.Tensor, convolution: torch.nn.Conv1d) -> torch.Tensor:
     return linear(x.transpose(1, 2), convolution.weight[:, :, 0], convolution.bias).transpose(1, 2)
 
 
+def wide_pointwise(x: torch.Tensor, convolution: torch.nn.Conv1d) -> torch.Tensor:
+    """As `pointwise`, summed in float64 and rounded once, whatever the type of x; without gradients.
+
+    With gradients, under autocast, compiled, and on devices without float64 it is a plain convolution.
+    """
+    device, dtype = x.device.type, convolution.weight.dtype
+    plain = torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if plain or device == "mps" or torch.is_autocast_enabled(device):
+        return pointwise(x.to(dtype), convolution)
+    bias = None if convolution.bias is None else convolution.bias.double()
+    y = linear(x.transpose(1, 2).double(), convolution.weight[:, :, 0].double(), bias)
+    return y.to(dtype).transpose(1, 2)
+
+
 def depthwise(x: torch.Tensor, convolution: torch.nn.Conv1d) -> torch.Tensor:
     """A convolution of each channel by itself, `[batch, channels, time] -> [batch, channels, time]`.
 

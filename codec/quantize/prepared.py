@@ -34,7 +34,7 @@ _BY_DISTANCE = (EuclideanStage, FixedStage, GradientStage, GumbelStage, SimStage
 # Up to so many frames a partial sort is fastest; beyond, two searches for the largest.
 _FEW = 8
 # Gaps below this share of a latent's norm (or a typical one's) are computed as in `lookup.match`. It is above
-# what rounding can move (`Encoder.rounding`); for larger gaps a looser bound is enough.
+# what rounding can move (`codec.recheck`); for larger gaps a looser bound is enough.
 _CLOSE = 3e-5
 
 

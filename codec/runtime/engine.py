@@ -1,7 +1,7 @@
 """A model that onnxruntime runs, behind the contract of `codec.engine`.
 
-Codes are decided as by `codec.exact`: a search in float32, and close calls in float64. They are then equal to
-those of PyTorch, and of any machine.
+Codes are decided as by `codec.exact`: in float32, and close calls in float64. They are then equal to those of
+PyTorch, and of any machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from codec.engine import ModelFacts
 from codec.errors import ModelError
 from codec.models import rates
-from codec.recheck import Window, windows
+from codec.recheck import SEARCH, Window, windows
 from codec.runtime import codebooks, manifest, search
 from codec.runtime.codebooks import Stage
 from codec.runtime.manifest import GraphFile
@@ -149,7 +149,7 @@ class OnnxEncoding:
         self._hop = engine.facts.hop_length
         self._history = engine.manifest.history
         self._typical = np.float32(engine.manifest.typical_norm)
-        self._rounding = np.float32(engine.manifest.rounding)
+        self.rounding = engine.manifest.rounding
 
     @property
     def history(self) -> int | None:
@@ -192,7 +192,12 @@ class OnnxEncoding:
         else:
             latents, layers = self._engine.encoder.step(audio[:, None], layers)
             rows = _rows(latents)
-            codes, unsure = search.encode(self.fast, rows, self.bound(rows))
+            size = self.size(rows)
+            codes, unsure = search.encode(self.fast, rows, np.float32(self.rounding + SEARCH) * size)
+            if unsure.any():
+                wide, bound = rows[unsure].astype(np.float64), self.rounding * size[unsure]
+                codes[unsure], still = search.encode(self.exact, wide, bound)
+                unsure[unsure] = still
         return codes, unsure.reshape(len(audio), -1), layers
 
     def recheck(self, codes: np.ndarray, unsure: np.ndarray, seen: np.ndarray, *, at_start: bool) -> None:
@@ -208,10 +213,9 @@ class OnnxEncoding:
         for group in windows(unsure, old, reach, at_start=at_start):
             self._decide(codes, seen, group, old, reach)
 
-    def bound(self, latents: np.ndarray) -> np.ndarray:
-        """How far float32 latents `[n, dim]` may be from the true ones, `[n]`."""
-        size = np.maximum(np.linalg.norm(latents, axis=1), self._typical)
-        found: np.ndarray = self._rounding * size
+    def size(self, latents: np.ndarray) -> np.ndarray:
+        """What the errors of latents `[n, dim]` are relative to, `[n]`."""
+        found: np.ndarray = np.maximum(np.linalg.norm(latents, axis=1), self._typical)
         return found
 
     def _decide(self, codes: np.ndarray, seen: np.ndarray, group: list[Window], old: int, reach: int) -> None:

@@ -41,7 +41,7 @@ class Manifest:
     history: samples, in whole frames of codes, that a frame depends on besides its own; None without bound,
         or where the quantizer does not know how close its calls are. All is then encoded in float64.
     crops: with states of no steps, "encoder64" gives the frames alone whose history the audio holds.
-    typical_norm: of the latents. rounding: largest error of one in float32, see `Encoder.rounding`.
+    typical_norm: of the latents. rounding: how far float32 can move one, see `Encoder.rounding`.
     codebooks: for each codebook the name of the tensor that it is, or all are in a file of their own.
     codebooks_sha256: of that file.
     equals: for each codebook the codes that stand for the same as an earlier one, and that one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from codec.errors import ConfigError, ModelError
 from codec.models import CodecConfig
 from codec.runtime.compiled import NumbaEngine
 from codec.runtime.compiled.kernels import gelu, product
+from codec.runtime.compiled.wide import gelu as gelu_wide
 from tests.networks import BANDS, SEANET, SPECTRAL
 from tests.runtime.conftest import exported
 from tests.runtime.test_engine import assert_alike, difficult
@@ -78,6 +80,31 @@ def test_a_state_can_be_gone_on_from_twice(compiled: Codec) -> None:
     assert np.array_equal(run(audio[20:], *states)[0], run(audio[20:], *states)[0])
 
 
+def test_the_recheck_alone_gives_the_codes_of_pytorch(
+    compiled: Codec, model: Codec, speech: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also at the start, where the past is not all there, and with a last codebook that is smaller."""
+    engine, hop = compiled.engine, model.hop_length
+    assert isinstance(engine, NumbaEngine)
+    monkeypatch.setattr(engine, "manifest", replace(engine.manifest, rounding=1e9))
+    audio = speech[: 40 * hop]
+    encoder = compiled.stream_encoder(kbps=2.3)
+    parts = [encoder.push(audio[at : at + hop]) for at in range(0, len(audio), hop)]
+    codes = np.concatenate([*parts, encoder.flush()], axis=2)
+    assert np.array_equal(codes, model.encode(audio, 16000, kbps=2.3).codes)
+    assert encoder.rechecked == codes.shape[2]
+
+
+def test_the_recheck_computes_in_float64(compiled: Codec, speech: np.ndarray) -> None:
+    engine = compiled.engine
+    assert isinstance(engine, NumbaEngine)
+    assert engine.manifest.history is not None
+    past = engine.manifest.history // engine.facts.hop_length
+    audio = speech[: (past + 3) * engine.facts.hop_length]
+    exact = engine.encoder64.step(audio[None, None].astype(np.float64), None)[0][0].T[past:]
+    np.testing.assert_allclose(engine.encode_wide(audio), exact, rtol=0, atol=1e-13 * np.abs(exact).max())
+
+
 @pytest.mark.parametrize("config", [SPECTRAL, BANDS], ids=lambda config: config.name)
 def test_a_small_model_of_other_sizes_is_the_same_too(config: CodecConfig, tmp_path: Path) -> None:
     weights = exported(config, tmp_path)
@@ -99,7 +126,7 @@ def test_a_network_without_kernels_is_refused(tmp_path: Path) -> None:
         codec.load(runtime="numba", device="cuda")
 
 
-def test_gelu_is_exact_to_float32_everywhere() -> None:
+def test_gelu_is_exact_to_its_type_everywhere() -> None:
     from scipy.special import ndtr
 
     x = np.concatenate([np.linspace(-12, 12, 100_001), [-1e30, 1e30, -0.0, 1e-30]]).astype(np.float32)
@@ -110,6 +137,11 @@ def test_gelu_is_exact_to_float32_everywhere() -> None:
     assert np.abs(y - wide * ndtr(wide))[inner].max() < 1e-6
     assert y[-3] == np.float32(1e30)
     assert y[-4] == 0
+    exact = wide.copy()
+    gelu_wide(exact)
+    assert np.abs(exact - wide * ndtr(wide))[inner].max() < 1e-14
+    assert exact[-3] == wide[-3]
+    assert exact[-4] == 0
 
 
 def test_a_product_of_halves_is_that_of_the_same_floats() -> None:

@@ -37,7 +37,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Recheck:
-    """Processor seconds that onnxruntime takes to encode all clips, with the recheck and without."""
+    """Processor seconds that onnxruntime takes to encode all clips, with the recheck and without.
+
+    Without, a search too close for float32 is still made in float64, of the latents as they are.
+    """
 
     with_recheck: float
     without: float

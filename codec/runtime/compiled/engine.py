@@ -11,7 +11,8 @@ import numpy as np
 
 from codec.errors import ModelError
 from codec.filter_bank import band_of_bins, mdct_basis
-from codec.runtime.compiled import frames, kernels
+from codec.recheck import SEARCH
+from codec.runtime.compiled import frames, kernels, wide
 from codec.runtime.engine import OnnxDecoding, OnnxEncoding, OnnxEngine
 from codec.runtime.search import Codebook
 from codec.runtime.weights import WeightsFile
@@ -86,6 +87,34 @@ class NumbaEngine(OnnxEngine):
         stored = [_bits(self.tensors.tensor(name)) for name in self.manifest.codebooks]
         return _tables(np.stack(stored), self._fast)
 
+    def encode_frame(self, samples: np.ndarray, layers: Any) -> tuple[np.ndarray, FrameState]:
+        """The latent `[dim]` of a frame `[hop_length]`, and the state after it; layers: of `EncoderState`."""
+        if not isinstance(layers, FrameState):
+            first, *rest = self.encoder.start(1) if layers is None else layers
+            layers = FrameState(first[0, 0], _joined(rest))
+        net = self.encoder_layers
+        latent, after = np.empty(len(net.left), np.float32), np.empty_like(layers.blocks)
+        samples = samples.copy()  # the caller's memory may change, and this is kept
+        frames.encode(
+            samples,
+            layers.samples,
+            layers.blocks,
+            after,
+            self.basis,
+            self.exponent,
+            self.bands,
+            *net,
+            latent,
+        )
+        return latent[: self.tables.values.shape[2]], FrameState(samples, after)
+
+    def encode_wide(self, samples: np.ndarray) -> np.ndarray:
+        """Latents float64 `[frames, dim]` of samples with all before them that the first depends on."""
+        found: np.ndarray = wide.encode(
+            np.ascontiguousarray(samples), self.basis, self.exponent, self.bands, *self.encoder_layers
+        )
+        return found[:, : self.tables.values.shape[2]]
+
     def encoding(self, codebook_sizes: tuple[int, ...]) -> OnnxEncoding:
         return _CompiledEncoding(self, super().encoding(codebook_sizes), codebook_sizes)
 
@@ -101,6 +130,7 @@ class NumbaEngine(OnnxEngine):
             codes, _ = self.encoding(choice).step(silence)
             decoding = self.decoding(choice)
             decoding.step(decoding.latents(codes))
+        self.encode_wide(np.zeros((self.manifest.history or 0) + silence.size, np.float32))
         self.encoder64.step(silence[None].astype(np.float64), None)
 
 
@@ -121,30 +151,27 @@ class _CompiledEncoding(OnnxEncoding):
             if isinstance(layers, FrameState):
                 layers = (layers.samples[None, None], *layers.blocks[:, None])
             return super().find(audio, layers)
-        if not isinstance(layers, FrameState):
-            first, *rest = engine.encoder.start(1) if layers is None else layers
-            layers = FrameState(first[0, 0], _joined(rest))
-        net = engine.encoder_layers
-        latent, after = np.empty(len(net.left), np.float32), np.empty_like(layers.blocks)
-        samples = audio[0].copy()  # the caller's memory may change, and this is kept
-        frames.encode(
-            samples,
-            layers.samples,
-            layers.blocks,
-            after,
-            engine.basis,
-            engine.exponent,
-            engine.bands,
-            *net,
-            latent,
-        )
-        latent = latent[: engine.tables.values.shape[2]]
-        bound = float(self.bound(latent[None])[0])
+        latent, after = engine.encode_frame(audio[0], layers)
         codes = np.empty((1, len(self.fast)), np.int64)
-        unsure = kernels.search(latent, *engine.tables, bound, codes[0, : self._stages])
+        unsure = self._search(latent.astype(np.float64), self.rounding, codes[0])
+        return codes, np.array([[unsure]]), after
+
+    def recheck(self, codes: np.ndarray, unsure: np.ndarray, seen: np.ndarray, *, at_start: bool) -> None:
+        hop = len(self._compiled.basis)
+        if unsure.shape == (1, 1) and seen.shape[1] == (self._history or 0) + hop:
+            latent = self._compiled.encode_wide(seen[0])[0]
+            self._search(latent, 0.0, codes[0, 0])
+        else:
+            super().recheck(codes, unsure, seen, at_start=at_start)
+
+    def _search(self, latent: np.ndarray, rounding: float, codes: np.ndarray) -> bool:
+        """Finds codes `[codebooks]` of a latent float64 `[dim]`; whether they could be others, if rounded."""
+        engine, size = self._compiled, float(self.size(latent[None])[0])
+        close, bound, residual = (rounding + SEARCH) * size, rounding * size, latent.copy()
+        unsure = kernels.search(residual, *engine.tables, close, bound, codes[: self._stages])
         if self._last is not None:
-            unsure |= kernels.search(latent, *self._last, bound, codes[0, self._stages :])
-        return codes, np.array([[unsure]]), FrameState(samples, after)
+            unsure |= kernels.search(residual, *self._last, close, bound, codes[self._stages :])
+        return bool(unsure)
 
 
 class _CompiledDecoding(OnnxDecoding):

@@ -10,14 +10,14 @@ from codec.runtime.compiled.kernels import block, compiled, product, widened
 
 # As `codec.models.spectral.KNEE`, and as PyTorch's layer norm has it.
 _KNEE = 1e-6
-_EPSILON = 1e-5
+EPSILON = 1e-5
 # As in `codec.models.bands`.
 _FLOOR, _CEILING = 1e-7, 8.0
 
 
 @compiled
 def split(spectrum: np.ndarray, bands: np.ndarray, exponent: float, y: np.ndarray) -> None:
-    """`codec.models.bands.BandLevels.split` of coefficients `[hop_length]`, float64, into y."""
+    """`codec.models.bands.BandLevels.split` of coefficients `[hop_length]` into y, both float64."""
     hop = len(spectrum)
     count = len(y) - hop
     power, members = np.zeros(count), np.zeros(count)
@@ -32,6 +32,16 @@ def split(spectrum: np.ndarray, bands: np.ndarray, exponent: float, y: np.ndarra
         power[band] = math.exp(-(1 - exponent) / 2 * level)
     for k in range(hop):
         y[k] = spectrum[k] * power[bands[k]]
+
+
+@compiled
+def compress(spectrum: np.ndarray, bands: np.ndarray, exponent: float, y: np.ndarray) -> None:
+    """Coefficients `[hop_length]` as the first layer has them, both float64; bands: as for `encode`."""
+    if len(bands) == 0:
+        for k in range(len(spectrum)):
+            y[k] = spectrum[k] * (spectrum[k] * spectrum[k] + _KNEE) ** ((exponent - 1) / 2)
+    else:
+        split(spectrum, bands, exponent, y)
 
 
 @compiled
@@ -75,21 +85,17 @@ def encode(
     for k in range(hop):
         total = 0.0
         for j in range(hop):
-            total += float(basis[k, j]) * float(past[j])
+            total += np.float64(basis[k, j]) * np.float64(past[j])
         for j in range(hop):
-            total += float(basis[k, hop + j]) * float(samples[j])
+            total += np.float64(basis[k, hop + j]) * np.float64(samples[j])
         wide[k] = total
-    spectrum = np.empty(mix.shape[1], np.float32)
-    if len(bands) == 0:
-        for k in range(hop):
-            spectrum[k] = wide[k] * (wide[k] * wide[k] + _KNEE) ** ((exponent - 1) / 2)
-    else:
-        split(wide, bands, exponent, spectrum)
+    spectrum = np.empty(mix.shape[1])
+    compress(wide, bands, exponent, spectrum)
     x = np.empty(len(mixed), np.float32)
     product(mix, mixed, spectrum, x)
     for k in range(len(taps)):
-        block(x, before[k], after[k], taps[k], vectors[k], expand[k], widen[k], contract[k], _EPSILON)
-    product(project, projected, x, latent)
+        block(x, before[k], after[k], taps[k], vectors[k], expand[k], widen[k], contract[k], EPSILON)
+    product(project, projected, x.astype(np.float64), latent)
 
 
 @compiled
@@ -121,7 +127,7 @@ def decode(
     x = np.empty(len(unprojected), np.float32)
     product(unproject, unprojected, latent, x)
     for k in range(len(taps)):
-        block(x, before[k], after[k], taps[k], vectors[k], expand[k], widen[k], contract[k], _EPSILON)
+        block(x, before[k], after[k], taps[k], vectors[k], expand[k], widen[k], contract[k], EPSILON)
     hop = len(samples)
     # As many rows as `product` wants; those beyond are not looked at.
     spectrum = np.empty(len(unmixed), np.float32)

@@ -1,6 +1,7 @@
 """The layers of one frame, compiled by Numba: arrays in, arrays filled in place.
 
 Matrices are float32, or float16 as its bits in uint16; all arithmetic is float32 unless it says otherwise.
+`codec.runtime.compiled.wide` has the same layers in float64.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def _widened(context: Any, value: Any) -> Any:
-    """A float32, or the bits of a float16 in a uint16, as float32."""
-    if value == types.float32:
-        return types.float32(types.float32), lambda context, builder, signature, arguments: arguments[0]
+    """The bits of a float16 in a uint16 as float32; a float as it is."""
+    if value in (types.float32, types.float64):
+        return value(value), lambda context, builder, signature, arguments: arguments[0]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), ir.FloatType())
@@ -51,7 +52,7 @@ widened: Any = intrinsic(_widened)
 
 @compiled
 def product(weight: np.ndarray, bias: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """`y = weight x + bias`; the number of rows is a multiple of 4."""
+    """`y = weight x + bias`, summed in the type of x; the number of rows is a multiple of 4."""
     for i in range(0, len(y), 4):
         a, b, c, d = bias[i], bias[i + 1], bias[i + 2], bias[i + 3]
         for j in range(len(x)):
@@ -125,51 +126,77 @@ def block(
 
 
 @compiled
+def distance(entry: np.ndarray, x: np.ndarray) -> float:
+    """Squared, of an entry of a codebook `[dim]` from x float64 `[dim]`."""
+    total = 0.0
+    for j in range(len(x)):
+        total += (x[j] - np.float64(widened(entry[j]))) ** 2
+    return total
+
+
+@compiled
+def search_wide(residual: np.ndarray, table: np.ndarray, reach: np.ndarray, bound: float) -> tuple[int, bool]:
+    """The code of a residual float64 `[dim]`, and whether it may have another one within a bound; in float64.
+
+    table: a codebook `[size, dim]`. reach: how far another entry can be, of each entry, `[size]`.
+    """
+    size, dim = table.shape
+    distances = np.empty(size)
+    first = 0
+    for i in range(size):
+        distances[i] = distance(table[i], residual)
+        if distances[i] < distances[first]:
+            first = i
+    winner = np.empty(dim)
+    for j in range(dim):
+        winner[j] = widened(table[first, j])
+    unsure = False
+    for i in range(size):
+        farther = distances[i] - distances[first]
+        if farther <= 2 * bound * reach[first]:
+            # The border is where both are as near; equal entries are no border.
+            apart = math.sqrt(distance(table[i], winner))
+            if apart > 0 and farther <= 2 * bound * apart:
+                unsure = True
+    return first, unsure
+
+
+@compiled
 def search(
     residual: np.ndarray,
     tables: np.ndarray,
     halves: np.ndarray,
     reach: np.ndarray,
+    close: float,
     bound: float,
     codes: np.ndarray,
 ) -> bool:
     """Codes of one latent by residual quantization, and whether it may have others within a bound.
 
-    As `codec.runtime.search.Codebook.match`, with the gap in float64.
-
     Args:
-        residual: the latent `[dim]`; what the codebooks leave of it, afterwards.
+        residual: the latent `[dim]`, float64; what the codebooks leave of it, afterwards.
         tables: codebooks `[at least n, size, dim]`, size a multiple of 4. halves, reach: `|e|^2 / 2` negated,
             and how far another entry can be, of each entry, `[at least n, size]`.
+        close: calls closer than this are made in float64. bound: as of `search_wide`.
         codes: filled, `[n]`.
     """
     size, dim = tables.shape[1:]
     scores = np.empty(size, np.float32)
     unsure = False
     for stage in range(len(codes)):
-        product(tables[stage], halves[stage], residual, scores)
-        first = second = 0
-        best = runner_up = third = np.float32(-np.inf)
+        product(tables[stage], halves[stage], residual.astype(np.float32), scores)
+        first = 0
+        best = runner_up = np.float32(-np.inf)
         for i in range(size):
             score = scores[i]
-            if score > third:
+            if score > runner_up:
                 if score > best:
-                    best, runner_up, third, second, first = score, best, runner_up, first, i
-                elif score > runner_up:
-                    runner_up, third, second = score, runner_up, i
+                    best, runner_up, first = score, best, i
                 else:
-                    third = score
-        if best - runner_up <= bound * reach[stage, first]:
-            squared = along = 0.0
-            for j in range(dim):
-                a, b = float(widened(tables[stage, first, j])), float(widened(tables[stage, second, j]))
-                squared += (a - b) ** 2
-                along += (residual[j] - (a + b) / 2) * (a - b)
-            # Equal entries are no border.
-            if squared > 0 and along <= bound * math.sqrt(squared):
-                unsure = True
-            if best - third <= bound * reach[stage, first]:
-                unsure = True
+                    runner_up = score
+        if best - runner_up <= close * reach[stage, first]:
+            first, other = search_wide(residual, tables[stage], reach[stage], bound)
+            unsure |= other
         for j in range(dim):
             residual[j] -= widened(tables[stage, first, j])
         codes[stage] = first
