@@ -20,8 +20,8 @@ from codec.tokens import Codes, check_int
 
 # Computed at once, at most: enough for matrix products to be efficient, and so few that they take little
 # memory, most of which goes to the layers that still have values for every sample.
-_BLOCK_FRAMES = 256
-_BLOCK_SAMPLES = 81_920
+_BLOCK_FRAMES = 512
+_BLOCK_SAMPLES = 163_840
 
 # What replaces a lost frame: the last good frame's latents, scaled by this for every frame lost in a row.
 _LATENT_FADE = 0.85
