@@ -2,9 +2,9 @@
 
     python recipes/ablations/run.py --root CORPUS --valid-root HELD_OUT --steps 600
 
-Equal time: an ablation that is slower or faster than the base by more than 5 % is trained a second time, for
-as many steps as fit into the base's time, so that its learning rate ends at zero there too. Time is processor
-time of the training process, which other load on the machine changes little.
+Equal time: an ablation that is slower or faster than the base by more than a tenth is trained a second time,
+for as many steps as fit into the base's time, so that its learning rate ends at zero there too. Time is
+processor time of the training process, which other load on the machine changes little.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def main(
     same_time = {"base": base}
     for name in names:
         wanted = max(1, round(base.seconds * same_steps[name].speed))
-        alike = abs(wanted - steps) <= 0.05 * steps
+        alike = abs(wanted - steps) <= 0.1 * steps
         same_time[name] = (
             same_steps[name] if alike else train(name, folder / f"{name}_equal_time", wanted, options)
         )

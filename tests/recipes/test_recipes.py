@@ -30,7 +30,7 @@ SMALL = [
     "--model.codec.quantizer.codebook_size=32",
     "--model.start_seconds=10",
     "--model.quantize_from=1",
-    "--model.valid_kbps=[0.25, 1.5]",
+    "--model.valid_kbps=[0.5, 1.5]",
     "--trainer.max_steps=2",
     "--trainer.log_every_n_steps=1",
 ]
@@ -101,7 +101,7 @@ def test_the_ablations_make_a_table(tmp_path: Path) -> None:
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "Equal steps (2)"
-    assert "PESQ @ 0.25 / 1.5 kbps" in lines[2]
+    assert "PESQ @ 0.5 / 1.5 kbps" in lines[2]
     assert [line.split(" | ")[0] for line in lines[4:]] == ["| base", "| no_complex"]
 
 
