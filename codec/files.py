@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 # Who listens at the end of a pipe hears each page when it is whole.
 PIPE_PAGE_SECONDS = Fraction(1, 2)
-_BLOCK_SECONDS = 5
+# 512 frames of 20 ms, which the model is fastest with.
+_BLOCK_SECONDS = 10.24
 _MAX_BLOCK = 1 << 18
 _BLOCK_FRAMES = 256
 
@@ -116,7 +117,7 @@ def encode_file(
                 metadata=dict(metadata or {}),
             )
         )
-        block = min(_BLOCK_SECONDS * rate, _MAX_BLOCK)
+        block = min(round(_BLOCK_SECONDS * rate), _MAX_BLOCK)
         if piped:
             frames = max(1, int(PIPE_PAGE_SECONDS * model.frame_rate))
             header = replace(header, page_frames=frames)
