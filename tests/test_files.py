@@ -33,7 +33,7 @@ def as_wav_holds_it(x: np.ndarray) -> np.ndarray:
 def test_a_long_recording_is_coded_in_blocks_and_as_if_at_once(
     model: codec.Codec, speech: np.ndarray, tmp_path: Path
 ) -> None:
-    x = write_wav(tmp_path / "a.wav", np.tile(speech, 2), 16000)
+    x = write_wav(tmp_path / "a.wav", np.tile(speech, 4), 16000)
     seen: list[tuple[float, float | None]] = []
     coded = encode_file(
         model,
@@ -48,7 +48,8 @@ def test_a_long_recording_is_coded_in_blocks_and_as_if_at_once(
     assert {total for _, total in seen} == {tokens.duration}
     times = [0.0, *(done for done, _ in seen)]
     assert times[-1] == tokens.duration
-    assert all(0 < b - a <= 5 for a, b in pairwise(times))
+    assert len(times) > 3
+    assert all(0 < b - a <= 10.24 for a, b in pairwise(times))
 
     decode_file(lambda name, weights_hash: model, tmp_path / "a.cdc", tmp_path / "b.wav")
     decoded, _ = read_audio(tmp_path / "b.wav")
