@@ -55,7 +55,8 @@ class CodecTraining(lightning.LightningModule):
             and codebooks placed on that collapse: up to this step they train as an auto-encoder, and only
             then k-means places the codebooks. 0 for networks with a closed form, which say enough.
         decoder_from: first step that trains the decoder alone, each item at a random bitrate; -1 for none.
-            What encoder and codebooks were at last, averaged, they stay.
+            What encoder and codebooks were at last, averaged, they stay. With 0 and start_from, codes stay
+            those of the model that it starts from.
         valid_kbps: bitrates that validation measures, in kbps.
         start_from: shipped model, path of a model, or `.ckpt` to fine-tune; a fresh codec if not given.
         teacher: shipped model or path of a model, the frozen teacher of `weights.distill_codec`.
@@ -110,7 +111,7 @@ class CodecTraining(lightning.LightningModule):
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
         if quantize_from < 0 or (quantize_from and start_from is not None):
             raise ConfigError("quantize_from is a step of a fresh codec: set it to 0 with start_from.")
-        if 0 <= decoder_from <= quantize_from:
+        if quantize_from > 0 and 0 <= decoder_from <= quantize_from:
             raise ConfigError("The decoder can learn alone only after codebooks do: set decoder_from higher.")
         if compile and balancing == "adaptive":
             raise ConfigError("The adaptive weight needs gradients inside the decoder: set compile to false.")
@@ -160,7 +161,7 @@ class CodecTraining(lightning.LightningModule):
         if 0 < step == self.quantize_from:
             self._start_codebooks()
         quantize = step >= self.quantize_from
-        if 0 < self.decoder_from <= step:
+        if 0 <= self.decoder_from <= step:
             if step == self.decoder_from:
                 decoder_alone.hold_still(self.network, self.average)
             made = decoder_alone.reconstruct(self.network, recorded)

@@ -187,22 +187,23 @@ def test_two_channels_train_as_one_item() -> None:
         fit(training(codec=codec), 2)
 
 
-def test_at_the_end_the_decoder_learns_alone_at_all_bitrates() -> None:
+@pytest.mark.parametrize("first", [0, 3])
+def test_at_the_end_or_from_the_start_the_decoder_learns_alone_at_all_bitrates(first: int) -> None:
     held: dict[str, torch.Tensor] = {}
 
     class Hold(lightning.Callback):
         def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-            if trainer.global_step == 3:
+            if trainer.global_step == first:
                 held.update(state(module.average))
 
-    module = training(decoder_from=3)
+    module = training(decoder_from=first)
     _, log = fit(module, 6, callbacks=[Hold()])
     for part in (module.network, module.average):
         moved = changed(part, held)
         assert moved
         assert all(name.startswith("decoder.") for name in moved)
     assert all(math.isfinite(value) for step in log.steps for value in step.values())
-    assert [step["loss/commitment"] == 0 for step in log.steps] == [False] * 3 + [True] * 3
+    assert [step["loss/commitment"] == 0 for step in log.steps] == [False] * first + [True] * (6 - first)
 
 
 def test_the_filter_bank_is_exact_under_autocast() -> None:
