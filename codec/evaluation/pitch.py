@@ -8,7 +8,7 @@ from functools import cache
 import librosa
 import numpy as np
 
-from codec.evaluation.first_use import alone
+from codec.first_use import alone
 
 _FRAME, _HOP = 0.064, 0.016
 _LOWEST, _HIGHEST = 60.0, 500.0

@@ -16,7 +16,7 @@ import soxr  # type: ignore[import-untyped]
 import torch
 from visqol import VisqolApi
 
-from codec.evaluation.first_use import alone
+from codec.first_use import alone
 
 _RATE = 16_000
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from codec.nn import cpu_training
+
 # From this many rows on, oneDNN's matrix product is faster than the BLAS behind `F.linear`: at 256 rows twice
 # as fast on an AMD processor, where MKL does not use all that the processor has.
 _ROWS = 16
@@ -45,7 +47,7 @@ def pointwise(x: torch.Tensor, convolution: torch.nn.Conv1d) -> torch.Tensor:
 
     Channels end up next to each other in memory, which is how the layers after it want them.
     """
-    if is_plain(x):
+    if is_plain(x) and not cpu_training.applies(x):
         return convolution(x)
     return linear(x.transpose(1, 2), convolution.weight[:, :, 0], convolution.bias).transpose(1, 2)
 

@@ -21,12 +21,16 @@ class Match(NamedTuple):
 
 def scores(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     """`x . e - |e|^2 / 2`, `[n, size]`: largest where `|x - e|^2` is smallest, by one matrix product."""
-    return torch.addmm(codebook.square().sum(1)[None] * -0.5, x, codebook.T)
+    return (x @ codebook.T).sub_(codebook.square().sum(1) * 0.5)
 
 
 def nearest(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     """Index `[n]` of the code of `codebook` `[size, dim]` nearest to each vector of `x` `[n, dim]`."""
-    return scores(x, codebook).argmax(1)
+    found = scores(x, codebook).detach()
+    if found.device.type != "cpu":
+        return found.argmax(1)
+    # NumPy's search takes a tenth of the time of PyTorch's.
+    return torch.from_numpy(found.numpy().argmax(1))
 
 
 def match(x: torch.Tensor, codebook: torch.Tensor) -> Match:

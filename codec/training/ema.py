@@ -23,8 +23,7 @@ def averaged_copy(network: M) -> M:
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """`average <- d average + (1 - d) network`, `d = min(decay, (1 + step) / (10 + step))`; buffers as is."""
     weight = 1 - min(decay, (1 + step) / (10 + step))
-    for mean, parameter in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(parameter, weight)
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), weight)
     copy_buffers(network, average)
 
 

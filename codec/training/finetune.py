@@ -13,6 +13,7 @@ from codec import shipped
 from codec.errors import ModelError
 from codec.models.config import CodecConfig, from_json
 from codec.models.network import CodecNetwork
+from codec.models.store import stored_tensors
 from codec.quantize import ResidualConfig
 from codec.quantize.stage import Stage
 from codec.training.adversary import Adversary
@@ -101,7 +102,8 @@ def _compare(wanted: object, found: object, what: str, where: object) -> None:
 def copy_folded(source: CodecNetwork, target: CodecNetwork) -> None:
     """Sets the weights of target to those of source, which are stored without weight normalisation."""
     parts = dict(target.named_modules())
-    for name, tensor in source.state_dict().items():
+    # Averages belong to a way of learning, and the target's codes may learn in another one.
+    for name, tensor in stored_tensors(source).items():
         owner, _, leaf = name.rpartition(".")
         if parametrize.is_parametrized(parts[owner], leaf):
             # Splits the weight into length and direction.

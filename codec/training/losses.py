@@ -20,12 +20,14 @@ class LossConfig:
     """Resolutions and shape of the reconstruction losses.
 
     windows: analysis windows of the mel and the complex loss in samples, each with a hop of a quarter.
+    windows_per_step: how many of them a step draws at random; 0 for all. Fewer take less time.
     floor: magnitude that counts as silence, relative to full scale.
     compression: exponent on magnitudes in the complex loss (Ephrat et al. 2018: 0.3).
     stft_windows: windows of the multi-resolution STFT loss in samples, each with a hop of a quarter.
     """
 
     windows: tuple[int, ...] = (2048, 1024, 512, 256, 128)
+    windows_per_step: int = 0
     floor: float = 1e-4
     compression: float = 0.4
     stft_windows: tuple[int, ...] = (2048, 1024, 512)
@@ -35,6 +37,8 @@ class LossConfig:
             windows = getattr(self, name)
             if not windows or any(size < 16 or size % 4 for size in windows):
                 raise ConfigError(f"{name} of the losses must be multiples of 4 from 16 on, not {windows}.")
+        if not 0 <= self.windows_per_step <= len(self.windows):
+            raise ConfigError(f"windows_per_step of the losses is from 0 to {len(self.windows)} windows.")
         if not (self.floor > 0 and 0 < self.compression <= 1):
             raise ConfigError("floor must be positive, and compression above 0 and at most 1.")
 
@@ -87,7 +91,12 @@ class ReconstructionLosses(nn.Module):
         wanted = [name for name in ("mel", "complex") if name in self.names]
         if wanted:
             self.spectral = SpectralLosses(
-                config.windows, config.floor, config.compression, sample_rate, tuple(wanted)
+                config.windows,
+                config.floor,
+                config.compression,
+                sample_rate,
+                tuple(wanted),
+                config.windows_per_step,
             )
             self._longest = max(config.windows)
         self.stft: nn.Module | None = None

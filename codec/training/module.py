@@ -121,16 +121,34 @@ class CodecTraining(lightning.LightningModule):
             self.network.decoder.compile()
 
     def configure_optimizers(self) -> Any:
+        """Of the generator, of its linear layers where they have one of their own, of the discriminators."""
         config = self.optimizer
-        generator = torch.optim.AdamW(
-            self._generator_groups(), lr=config.rate, betas=config.betas, weight_decay=config.weight_decay
-        )
-        if self.adversary is None:
-            return [generator]
-        judges = torch.optim.AdamW(
-            self.adversary.parameters(), lr=config.discriminator_rate, betas=config.betas, weight_decay=0.0
-        )
-        return [generator, judges]
+        optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                self._generator_groups(),
+                lr=config.rate,
+                betas=config.betas,
+                weight_decay=config.weight_decay,
+                fused=True,
+            )
+        ]
+        if matrices := self._matrices():
+            optimizers.append(
+                torch.optim.Muon(
+                    matrices,
+                    lr=config.rate,
+                    weight_decay=config.weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+        if self.adversary is not None:
+            judges = self.adversary.parameters()
+            optimizers.append(
+                torch.optim.AdamW(
+                    judges, lr=config.discriminator_rate, betas=config.betas, weight_decay=0.0, fused=True
+                )
+            )
+        return optimizers
 
     def on_fit_start(self) -> None:
         check_precision(str(self.trainer.precision))
@@ -172,18 +190,21 @@ class CodecTraining(lightning.LightningModule):
         losses = self.reconstruction(decoded, audio)
         if self.adversary is not None and step >= self.adversary_config.start_step:
             if self.adversary_config.learns(step):
-                self._teach(self.adversary, optimizers[1], audio, decoded)
+                self._teach(self.adversary, optimizers[-1], audio, decoded)
             losses |= self.adversary.generator_losses(audio, decoded, self.judged)
         inner = self._inner_losses(made, recorded)
         joined = self.balancer.combine(losses, decoded, self._last_weight())
         plain = [getattr(self.weights, name) * loss for name, loss in inner.items()]
         total = (decoded * joined.gradient).sum() + torch.stack(plain).sum()
-        size = self._descend(optimizers[0], total, self._generator_parameters())
+        size = self._descend(total, self._generator_parameters())
         if any_rank(~(total.isfinite() & size.isfinite())):
             copy_buffers(self.average, self.network)
             self.guard.skip(step, "a loss or a gradient")
             return
         optimizers[0].step()
+        if self._matrices():
+            # Lightning counts the steps of every optimizer that it wraps; max_steps should count batches.
+            optimizers[1].optimizer.step()
         update_average(self.average, self.network, self.optimizer.average_decay, step)
         self.guard.passed()
         self.log_dict({f"loss/{name}": loss.detach() for name, loss in (losses | inner).items()})
@@ -191,7 +212,7 @@ class CodecTraining(lightning.LightningModule):
         self.log("rate", optimizers[0].param_groups[0]["lr"] / self.optimizer.rate)
         if "mel" in losses:
             self.log("mel", losses["mel"].detach(), prog_bar=True, logger=False)
-        if quantize:
+        if quantize and (self.trainer.fit_loop.total_batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_codes(made.counts.float())
 
     def validation_step(self, batch: torch.Tensor, index: int) -> None:
@@ -225,18 +246,30 @@ class CodecTraining(lightning.LightningModule):
             for name, parameter in self.network.quantizer.named_parameters()
             if own and name.endswith("codebook")
         }
-        groups = ([p for p in self._generator_parameters() if p not in books], list(books))
+        others = books.union(self._matrices())
+        groups = ([p for p in self._generator_parameters() if p not in others], list(books))
         return [{"params": group} for group in groups if group]
+
+    def _matrices(self) -> list[nn.Parameter]:
+        """Weights that Muon moves: of the linear layers of encoder and decoder."""
+        if self.optimizer.matrices == "adamw":
+            return []
+        parts = (self.network.encoder, self.network.decoder)
+        return [p for part in parts for p in part.parameters() if p.dim() == 2]
 
     def _last_weight(self) -> torch.Tensor:
         return [p for p in self.network.decoder.parameters() if p.dim() > 1][-1]
 
     def _optimizers(self, share: float) -> list[Any]:
-        """The optimizers, of the generator first, at a share of their rates."""
+        """The optimizers, as `configure_optimizers` has them, at a share of their rates."""
         found = self.optimizers()
         optimizers = found if isinstance(found, list) else [found]
-        rates = (self.optimizer.rate, self.optimizer.discriminator_rate)
-        for optimizer, rate in zip(optimizers, rates, strict=False):
+        rates = [self.optimizer.rate]
+        if self._matrices():
+            rates.append(self.optimizer.rate * self.optimizer.matrix_rate)
+        if self.adversary is not None:
+            rates.append(self.optimizer.discriminator_rate)
+        for optimizer, rate in zip(optimizers, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * share
         for group in optimizers[0].param_groups[1:]:
@@ -257,15 +290,15 @@ class CodecTraining(lightning.LightningModule):
     def _teach(self, adversary: Adversary, optimizer: Any, real: torch.Tensor, fake: torch.Tensor) -> None:
         """One step of the discriminators, unless it is not finite."""
         loss = adversary.own_loss(real, fake)
-        size = self._descend(optimizer, loss, list(adversary.parameters()))
+        size = self._descend(loss, list(adversary.parameters()))
         if not any_rank(~(loss.isfinite() & size.isfinite())):
-            # Lightning counts the steps of every optimizer that it wraps; max_steps should count batches.
-            optimizer.optimizer.step()
+            optimizer.optimizer.step()  # not counted, as above
             self.log("loss/discriminator", loss.detach())
 
-    def _descend(self, optimizer: Any, loss: torch.Tensor, parameters: list[nn.Parameter]) -> torch.Tensor:
+    def _descend(self, loss: torch.Tensor, parameters: list[nn.Parameter]) -> torch.Tensor:
         """Leaves the gradient, averaged over processes and clipped, in the parameters; returns its norm."""
-        optimizer.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None
         loss.backward()
         average_gradients(parameters)
         return nn.utils.clip_grad_norm_(parameters, self.optimizer.clip)

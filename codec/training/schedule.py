@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from codec.errors import ConfigError
 
@@ -14,6 +15,9 @@ class OptimizerConfig:
 
     rate: learning rate of the generator. discriminator_rate: of the discriminators.
     betas: of AdamW. weight_decay: of AdamW, generator only. clip: largest norm of a gradient.
+    matrices: how the generator's linear layers learn: by AdamW as all else, or by Muon (Jordan 2024), whose
+        steps are orthogonalised momentum, as large as AdamW's typically are (Liu et al. 2025, section 2.2).
+    matrix_rate: learning rate of these layers with Muon, as a multiple of `rate`.
     warmup_steps, decay_steps: lengths of the warm-up and of the final decay, in steps.
     codebook_rate: learning rate of codebooks that learn by gradient, as a multiple of `rate`.
     codebook_warmup_steps: length of a warm-up of theirs alone, in steps.
@@ -26,6 +30,8 @@ class OptimizerConfig:
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 0.01
     clip: float = 5.0
+    matrices: Literal["adamw", "muon"] = "adamw"
+    matrix_rate: float = 1.0
     warmup_steps: int = 100
     decay_steps: int = 2000
     codebook_rate: float = 1.0
@@ -38,6 +44,8 @@ class OptimizerConfig:
             raise ConfigError("rate, discriminator_rate and clip of the optimizer must be positive.")
         if self.codebook_rate < 0 or self.codebook_warmup_steps < 0:
             raise ConfigError("codebook_rate and codebook_warmup_steps cannot be negative.")
+        if not self.matrix_rate > 0:
+            raise ConfigError("matrix_rate of the optimizer must be positive.")
         if min(self.warmup_steps, self.decay_steps) < 0 or self.skip_limit < 1:
             raise ConfigError("warmup_steps and decay_steps cannot be negative, nor skip_limit below 1.")
         if not 0 <= self.average_decay < 1:

@@ -22,6 +22,7 @@ class SpectralLosses(nn.Module):
         compression: exponent c on magnitudes in the complex loss.
         sample_rate: Hz.
         names: which of "mel" and "complex" are wanted.
+        per_step: how many of the windows a call draws at random, in training; 0 for all.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class SpectralLosses(nn.Module):
         compression: float,
         sample_rate: int,
         names: tuple[str, ...] = ("mel", "complex"),
+        per_step: int = 0,
     ) -> None:
         super().__init__()
+        self.per_step = per_step
         self.windows, self.floor, self.compression, self.names = windows, floor, compression, names
         for size in windows:
             window = torch.hann_window(size)
@@ -49,13 +52,20 @@ class SpectralLosses(nn.Module):
         complex: mean squared difference of `|S|^c e^(i arg S)` and of `|S|^c` (Braun and Tashev 2021, eq. 4).
         """
         sums = {name: decoded.new_zeros(()) for name in self.names}
-        for size in self.windows:
+        windows = self._drawn()
+        for size in windows:
             a, b = (F.pad(x, (size // 2, size // 2), mode="reflect")[:, 0] for x in (decoded, target))
             window, mel = getattr(self, f"window_{size}"), getattr(self, f"mel_{size}")
             made = _Losses.apply(a, b, window, mel, self.floor, self.compression, self.names)
             for name, loss in zip(self.names, made, strict=True):
                 sums[name] = sums[name] + loss
-        return {name: total / len(self.windows) for name, total in sums.items()}
+        return {name: total / len(windows) for name, total in sums.items()}
+
+    def _drawn(self) -> list[int]:
+        """The windows of this call."""
+        if not (self.training and self.per_step):
+            return list(self.windows)
+        return [self.windows[i] for i in torch.randperm(len(self.windows))[: self.per_step].tolist()]
 
 
 class _Losses(torch.autograd.Function):

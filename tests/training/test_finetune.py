@@ -13,7 +13,7 @@ from codec import shipped
 from codec.errors import ModelError
 from codec.models import CodecConfig, SeanetConfig, store
 from codec.models.network import CodecNetwork
-from codec.quantize import CosineConfig
+from codec.quantize import CosineConfig, EuclideanConfig
 from codec.quantize.euclidean import EuclideanStage
 from codec.training.adversary import Adversary
 from codec.training.discriminators import load_discriminators, save_discriminators
@@ -151,3 +151,15 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes | str |
 def test_a_model_that_does_not_exist_is_named() -> None:
     with pytest.raises(ModelError, match="nowhere"):
         start_from_weights(CodecNetwork(CODEC), None, "nowhere")
+
+
+def test_codes_that_followed_averages_go_on_by_gradient(tmp_path: Path) -> None:
+    source = stored(tmp_path, CODEC)
+    by_gradient = dataclasses.replace(
+        CODEC, quantizer=dataclasses.replace(QUANTIZER, lookup=EuclideanConfig(learning="gradient"))
+    )
+    network = CodecNetwork(by_gradient)
+    start_from_weights(network, None, str(source))
+    assert store.weights_hash(network) != store.load(source)[1], "the configuration is another one"
+    for name, tensor in store.stored_tensors(store.load(source)[0]).items():
+        assert torch.equal(network.state_dict()[name], tensor), name

@@ -305,3 +305,34 @@ def test_latents_are_drawn_to_a_normal_distribution() -> None:
     _, log = fit(training(weights=weights(distribution=3.0)), 8)
     distances = [step["loss/distribution"] for step in log.steps]
     assert distances[-1] < distances[0]
+
+
+@pytest.mark.parametrize("adversary", [None, judged(0)], ids=["alone", "judged"])
+def test_muon_moves_linear_layers_by_orthogonal_steps(adversary: Any) -> None:
+    """A step without momentum, decay or warm-up is, per layer, of the size that the rate says."""
+    options = {} if adversary is None else {"adversary": adversary}
+    optimizer = dataclasses.replace(
+        OPTIMIZER,
+        rate=1e-3,
+        matrices="muon",
+        matrix_rate=2.0,
+        warmup_steps=0,
+        decay_steps=0,
+        weight_decay=0.0,
+    )
+    module = training(optimizer=optimizer, **options)
+    module.started.fill_(True)  # nothing else than the step shall move weights
+    before = state(module.network)
+    fit(module, 1)
+    parts = {name: p for name, p in module.network.named_parameters() if not name.startswith("quantizer")}
+    matrices = {name for name, parameter in parts.items() if parameter.dim() == 2}
+    assert matrices
+    for name, parameter in parts.items():
+        step = (parameter - before[name]).detach()
+        if name.endswith("contract.weight"):
+            # 0.2 sqrt(max(m, n)) times a matrix whose singular values, but for the least, are about 1.
+            values = torch.linalg.svdvals(step) / (2e-3 * 0.2 * max(step.shape) ** 0.5)
+            assert values[0] < 1.3, name
+            assert values[3] > 0.6, name
+        elif name not in matrices:
+            assert float(step.abs().max()) <= 1.01e-3, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,12 +26,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "step=6.ckpt"
 
 
-@pytest.mark.parametrize("validate", [True, False])
-def test_a_resumed_run_repeats_the_uninterrupted_one(tmp_path: Path, validate: bool) -> None:
+@pytest.mark.parametrize(("validate", "matrices"), [(True, "adamw"), (False, "adamw"), (False, "muon")])
+def test_a_resumed_run_repeats_the_uninterrupted_one(tmp_path: Path, validate: bool, matrices: Any) -> None:
     """Losses of all later steps, and every tensor at the end, to the last bit."""
 
     # The rates must not depend on where a run is stopped.
-    optimizer = dataclasses.replace(training().optimizer, decay_steps=0)
+    optimizer = dataclasses.replace(training().optimizer, decay_steps=0, matrices=matrices)
     whole = training(adversary=judged(2, probability=0.5, period=PERIOD), optimizer=optimizer)
     _, expected = fit(whole, 12, callbacks=[saving(tmp_path / "whole")], validate=validate)
     stopped = training(adversary=judged(2, probability=0.5, period=PERIOD), optimizer=optimizer)

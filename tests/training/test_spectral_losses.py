@@ -58,3 +58,19 @@ def test_without_gradients_the_losses_are_the_same() -> None:
     assert {name: float(loss) for name, loss in plain.items()} == {
         n: float(v.detach()) for n, v in learning.items()
     }
+
+
+def test_a_step_draws_windows_and_all_of_them_come(segments: torch.Tensor) -> None:
+    """What a step of few windows says is, on average, what all of them say."""
+    windows = (1024, 512, 256, 128)
+    every = SpectralLosses(windows, 1e-4, 0.4, 16000)
+    some = SpectralLosses(windows, 1e-4, 0.4, 16000, per_step=1)
+    noisy = segments + 0.01 * torch.randn(segments.shape, generator=torch.Generator().manual_seed(0))
+    whole = every(noisy, segments)
+    alone = [SpectralLosses((size,), 1e-4, 0.4, 16000)(noisy, segments)["mel"].item() for size in windows]
+    torch.manual_seed(0)
+    drawn = {some(noisy, segments)["mel"].item() for _ in range(60)}
+    assert sorted(drawn) == pytest.approx(sorted(alone))
+    assert sum(alone) / len(alone) == pytest.approx(whole["mel"].item())
+    some.eval()
+    assert some(noisy, segments)["mel"].item() == pytest.approx(whole["mel"].item())
