@@ -32,9 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(f"codec: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        print(f"codec: {_said(error)}", file=sys.stderr)
         return 1
     return code
+
+
+def _said(error: OSError) -> str:
+    # One that no system call has made, such as that of a library that does not load, has only its text.
+    return f"{error.filename or 'standard output'}: {error.strerror}" if error.strerror else str(error)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

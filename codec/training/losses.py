@@ -1,4 +1,4 @@
-"""Reconstruction losses: log-mel magnitudes, compressed complex spectra, multi-resolution STFT, waveform."""
+"""Reconstruction losses: spectra in several ways, samples, levels, and what a listener is disturbed by."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from codec.errors import ConfigError
+from codec.training.perceptual import SAMPLE_RATE, PerceptualLoss
 from codec.training.spectral_losses import SpectralLosses
 
-RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level")
+RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level", "perceptual")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class LossConfig:
 class LossWeights:
     """Weights of the losses; a loss of weight 0 is not computed.
 
-    mel, complex, stft, waveform, level, adversarial, feature: balanced against each other (`balancer`).
+    mel, complex, stft, waveform, level, perceptual, adversarial, feature: balanced against each other
+        (`balancer`).
     commitment, distribution, distill_codec, distill_features: plain factors; these losses do not act on the
         audio. distribution draws latents to a standard normal distribution
         (`quantize.analysis.sliced_distance`).
@@ -58,6 +60,7 @@ class LossWeights:
     stft: float = 0.0
     waveform: float = 0.0
     level: float = 0.0
+    perceptual: float = 0.0
     adversarial: float = 0.5
     feature: float = 0.5
     commitment: float = 1.0
@@ -81,6 +84,7 @@ class ReconstructionLosses(nn.Module):
     waveform: mean absolute difference of samples.
     level: mean absolute difference of the logarithms of items' root mean squares. The others make audio
         quieter by what the codes leave open, which is not heard as loss but as a lower volume.
+    perceptual: see `PerceptualLoss`; speech at 16 kHz.
     """
 
     def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int) -> None:
@@ -105,6 +109,12 @@ class ReconstructionLosses(nn.Module):
             self._longest = max(self._longest, *sizes)
             self.stft = MultiResolutionSTFTLoss(sizes, [size // 4 for size in sizes], sizes)
 
+        self.perceptual: PerceptualLoss | None = None
+        if "perceptual" in self.names:
+            if sample_rate != SAMPLE_RATE:
+                raise ConfigError(f"The perceptual loss is of audio at {SAMPLE_RATE} Hz, not {sample_rate}.")
+            self.perceptual = PerceptualLoss()
+
     def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses, each a scalar.
 
@@ -128,6 +138,8 @@ class ReconstructionLosses(nn.Module):
                 losses["waveform"] = F.l1_loss(decoded, target)
             if "level" in self.names:
                 losses["level"] = F.l1_loss(_log_level(decoded), _log_level(target))
+            if self.perceptual is not None:
+                losses["perceptual"] = self.perceptual(decoded, target)
         return losses
 
 
