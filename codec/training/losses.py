@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from codec.errors import ConfigError
+from codec.training.intelligibility import IntelligibilityLoss
 from codec.training.perceptual import SAMPLE_RATE, PerceptualLoss
 from codec.training.spectral_losses import SpectralLosses
 
-RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level", "perceptual")
+RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level", "perceptual", "intelligibility")
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class LossConfig:
 class LossWeights:
     """Weights of the losses; a loss of weight 0 is not computed.
 
-    mel, complex, stft, waveform, level, perceptual, adversarial, feature: balanced against each other
-        (`balancer`).
+    mel, complex, stft, waveform, level, perceptual, intelligibility, adversarial, feature: balanced against
+        each other (`balancer`).
     commitment, distribution, distill_codec, distill_features: plain factors; these losses do not act on the
         audio. distribution draws latents to a standard normal distribution
         (`quantize.analysis.sliced_distance`).
@@ -61,6 +62,7 @@ class LossWeights:
     waveform: float = 0.0
     level: float = 0.0
     perceptual: float = 0.0
+    intelligibility: float = 0.0
     adversarial: float = 0.5
     feature: float = 0.5
     commitment: float = 1.0
@@ -84,7 +86,7 @@ class ReconstructionLosses(nn.Module):
     waveform: mean absolute difference of samples.
     level: mean absolute difference of the logarithms of items' root mean squares. The others make audio
         quieter by what the codes leave open, which is not heard as loss but as a lower volume.
-    perceptual: see `PerceptualLoss`; speech at 16 kHz.
+    perceptual: see `PerceptualLoss`; speech at 16 kHz. intelligibility: see `IntelligibilityLoss`; speech.
     """
 
     def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int) -> None:
@@ -114,6 +116,9 @@ class ReconstructionLosses(nn.Module):
             if sample_rate != SAMPLE_RATE:
                 raise ConfigError(f"The perceptual loss is of audio at {SAMPLE_RATE} Hz, not {sample_rate}.")
             self.perceptual = PerceptualLoss()
+        self.intelligibility: IntelligibilityLoss | None = None
+        if "intelligibility" in self.names:
+            self.intelligibility = IntelligibilityLoss(sample_rate)
 
     def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses, each a scalar.
@@ -140,6 +145,8 @@ class ReconstructionLosses(nn.Module):
                 losses["level"] = F.l1_loss(_log_level(decoded), _log_level(target))
             if self.perceptual is not None:
                 losses["perceptual"] = self.perceptual(decoded, target)
+            if self.intelligibility is not None:
+                losses["intelligibility"] = self.intelligibility(decoded, target)
         return losses
 
 
