@@ -15,6 +15,8 @@ from codec.errors import ConfigError
 
 Gradient = Literal["straight_through", "rotation", "nsvq"]
 Learning = Literal["average", "gradient", "frozen"]
+# Of the number of codebooks that items train with (`quantize.dropout`).
+DropoutLaw = Literal["uniform", "octaves"]
 Upkeep = Literal["none", "restart", "split", "cluster", "cluster_sampled"]
 
 
@@ -175,6 +177,7 @@ class ResidualConfig:
     lookup: how a stage finds its code, and how its codes learn.
     commitment: weight of the loss that pulls latents to their codes.
     dropout: probability that an item of a training batch uses a random number of codebooks instead of all.
+    dropout_law: all numbers are drawn alike ("uniform"), or all halvings of the bitrate ("octaves").
     restart_below: a code used less than this share of uniform usage counts as dead; 0 for never.
     gradient: what the decoder's gradient does at the codebook: passes ("straight_through"), turns with the
         rotation from latent to code ("rotation", Fifty et al. 2024), or passes through noise of the error's
@@ -194,6 +197,7 @@ class ResidualConfig:
     lookup: LookupConfig = field(default_factory=EuclideanConfig)
     commitment: float = 0.25
     dropout: float = 0.5
+    dropout_law: DropoutLaw = "uniform"
     restart_below: float = 0.1
     gradient: Gradient = "straight_through"
     upkeep: Upkeep = "restart"

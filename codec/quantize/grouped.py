@@ -8,6 +8,7 @@ from torch import nn
 from codec.errors import ConfigError
 from codec.quantize.base import Exact, Quantized, Quantizer
 from codec.quantize.config import GroupedConfig
+from codec.quantize.dropout import used_codebooks
 from codec.quantize.residual import ResidualQuantizer
 from codec.quantize.rotation import balanced_rotation
 
@@ -110,11 +111,8 @@ class GroupedQuantizer(Quantizer):
     def _draw(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codes of a frame each item of the batch uses, `[batch]`."""
         n = len(self.codebook_sizes)
-        full = torch.full((batch,), n, device=device)
-        if not self.training:
-            return full
-        drawn = torch.randint(1, n + 1, (batch,), device=device)
-        return torch.where(torch.rand(batch, device=device) < self.config.each.dropout, drawn, full)
+        share = self.config.each.dropout if self.training else 0.0
+        return used_codebooks(n, batch, share=share, device=device)
 
     def _parts(self) -> list[ResidualQuantizer]:
         return [part for part in self.parts if isinstance(part, ResidualQuantizer)]

@@ -11,6 +11,7 @@ from codec.errors import ConfigError
 from codec.quantize.base import Exact, Quantized, Quantizer
 from codec.quantize.beam import Expand, beam_search
 from codec.quantize.config import NeuralConfig
+from codec.quantize.dropout import used_codebooks
 from codec.quantize.gradient import straight_through
 from codec.quantize.kmeans import converged_kmeans
 from codec.quantize.lookup import nearest, scores
@@ -161,11 +162,8 @@ class NeuralQuantizer(Quantizer):
     def _draw(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codebooks each item of the batch uses, `[batch]`."""
         n = len(self.stages)
-        full = torch.full((batch,), n, device=device)
-        if not self.training:
-            return full
-        drawn = torch.randint(1, n + 1, (batch,), device=device)
-        return torch.where(torch.rand(batch, device=device) < self.config.dropout, drawn, full)
+        share = self.config.dropout if self.training else 0.0
+        return used_codebooks(n, batch, share=share, device=device)
 
     def _stages(self) -> list[NeuralStage]:
         return [stage for stage in self.stages if isinstance(stage, NeuralStage)]

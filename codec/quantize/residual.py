@@ -12,6 +12,7 @@ from codec.quantize.base import Exact, Quantized, Quantizer
 from codec.quantize.beam import search_codebooks
 from codec.quantize.build_stage import build_stage
 from codec.quantize.config import ResidualConfig
+from codec.quantize.dropout import used_codebooks
 from codec.quantize.gradient import noise_substitution, straight_through
 from codec.quantize.lookup import first_equals, nearest
 from codec.quantize.stage import Stage
@@ -138,11 +139,8 @@ class ResidualQuantizer(Quantizer):
     def _draw_codebooks(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codebooks each item of the batch uses, `[batch]`."""
         n = len(self.stages)
-        full = torch.full((batch,), n, device=device)
-        if not self.training:
-            return full
-        drawn = torch.randint(1, n + 1, (batch,), device=device)
-        return torch.where(torch.rand(batch, device=device) < self.config.dropout, drawn, full)
+        share = self.config.dropout if self.training else 0.0
+        return used_codebooks(n, batch, share=share, law=self.config.dropout_law, device=device)
 
     def _stages(self) -> list[Stage]:
         return [stage for stage in self.stages if isinstance(stage, Stage)]

@@ -8,6 +8,7 @@ from torch import nn
 from codec.errors import ConfigError
 from codec.quantize.base import Exact, Quantized, Quantizer
 from codec.quantize.config import ResidualConfig, SplitConfig
+from codec.quantize.dropout import used_codebooks
 from codec.quantize.projection import best_decoding, principal_axes
 from codec.quantize.residual import ResidualQuantizer
 
@@ -130,8 +131,5 @@ class SplitQuantizer(Quantizer):
     def _draw(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codebooks each item of the batch uses, `[batch]`."""
         n = len(self.codebook_sizes)
-        full = torch.full((batch,), n, device=device)
-        if not self.training:
-            return full
-        drawn = torch.randint(1, n + 1, (batch,), device=device)
-        return torch.where(torch.rand(batch, device=device) < self.config.acoustic.dropout, drawn, full)
+        share = self.config.acoustic.dropout if self.training else 0.0
+        return used_codebooks(n, batch, share=share, device=device)

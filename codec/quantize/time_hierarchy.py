@@ -10,6 +10,7 @@ from torch import nn
 from codec.errors import ConfigError
 from codec.quantize.base import Exact, Quantized, Quantizer
 from codec.quantize.config import TimeHierarchyConfig
+from codec.quantize.dropout import used_codebooks
 from codec.quantize.residual import ResidualQuantizer
 
 
@@ -119,11 +120,8 @@ class TimeHierarchyQuantizer(Quantizer):
     def _draw(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codebooks of all levels together each item of the batch uses, `[batch]`."""
         n = len(self.levels) * self.config.stages.n_codebooks
-        full = torch.full((batch,), n, device=device)
-        if not self.training:
-            return full
-        drawn = torch.randint(1, n + 1, (batch,), device=device)
-        return torch.where(torch.rand(batch, device=device) < self.config.stages.dropout, drawn, full)
+        share = self.config.stages.dropout if self.training else 0.0
+        return used_codebooks(n, batch, share=share, device=device)
 
     def _levels(self) -> list[ResidualQuantizer]:
         return [level for level in self.levels if isinstance(level, ResidualQuantizer)]

@@ -6,6 +6,9 @@ import torch
 from torch import nn
 
 from codec.models.network import CodecNetwork, Reconstruction
+from codec.quantize import ResidualConfig
+from codec.quantize.config import DropoutLaw
+from codec.quantize.dropout import used_codebooks
 from codec.quantize.top_k import TopKQuantizer
 
 
@@ -25,7 +28,7 @@ def hold_still(network: CodecNetwork, average: nn.Module) -> None:
 def reconstruct(network: CodecNetwork, audio: torch.Tensor) -> Reconstruction:
     """`CodecNetwork.forward` of audio `[batch, audio_channels, samples]`, with gradients of the decoder.
 
-    Every item uses a number of codebooks that is drawn uniformly, where the quantizer decodes fewer than all.
+    Every item uses a number of codebooks drawn by the quantizer's law, where it decodes fewer than all.
     """
     for part in (network.encoder, network.quantizer):
         part.requires_grad_(False)
@@ -34,7 +37,7 @@ def reconstruct(network: CodecNetwork, audio: torch.Tensor) -> Reconstruction:
     with torch.no_grad(), torch.autocast(audio.device.type, enabled=False):
         latents, _ = network.encoder(network.filled(audio.float() / network.level(audio)))
         codes = network.quantizer.encode(latents).codes
-        used = torch.randint(least, len(sizes) + 1, (len(audio),)).tolist()
+        used = used_codebooks(len(sizes), len(audio), share=1.0, law=_law(network)).clamp(min=least).tolist()
         quantized = [network.quantizer.decode(item[None, :n]) for item, n in zip(codes, used, strict=True)]
         counts = torch.stack(
             [torch.bincount(codes[:, k].flatten(), minlength=max(sizes)) for k in range(len(sizes))]
@@ -44,3 +47,8 @@ def reconstruct(network: CodecNetwork, audio: torch.Tensor) -> Reconstruction:
     delay = network.decoder.delay
     made = decoded[..., delay : delay + audio.shape[-1]] * network.level(audio)
     return Reconstruction(made, latents.new_zeros(()), counts, latents)
+
+
+def _law(network: CodecNetwork) -> DropoutLaw:
+    config = network.config.quantizer
+    return config.dropout_law if isinstance(config, ResidualConfig) else "uniform"
