@@ -127,8 +127,8 @@ def _macs(*recipes: Path) -> float:
     for module in network.modules():
         if isinstance(module, (torch.nn.Conv1d, torch.nn.ConvTranspose1d)):
             module.register_forward_hook(count)
-    # With gradients, since without them layers take a faster way that hooks do not see.
-    network.decoder(network.encoder(torch.zeros(1, 1, 16000))[0])
+    # With gradients and in float64: in other cases layers may take a faster way that hooks do not see.
+    network.double().decoder(network.encoder(torch.zeros(1, 1, 16000, dtype=torch.float64))[0])
     return total
 
 

@@ -166,10 +166,10 @@ def test_what_cannot_work_is_said_before_training(tmp_path: Path) -> None:
         ("    segments:", "    batch_size: 3\n    segments:", "did you mean 'segments.batch_size'?"),
         ("every_steps", "evry_steps", "'evry_steps' is not a key of checkpoint: did you mean 'every_steps'?"),
         ("AudioFolder ", "AudioFoldr ", "no codec.training.data.AudioFoldr: did you mean AudioFolder?"),
-        ("max_steps: 7500", "max_steps: many", "trainer.max_steps: Expected a int. Got value: many"),
+        ("max_steps: 20000", "max_steps: many", "trainer.max_steps: Expected a int. Got value: many"),
         ("width: 384", "width: wide", "model.codec.network.width must be of type int, not 'wide'"),
         ("kind: spectral", "kind: spectrum", "unknown kind 'spectrum'; there are spectral, seanet, dac"),
-        ("max_steps: 7500", "max_steps: [", "is not valid YAML"),
+        ("max_steps: 20000", "max_steps: [", "is not valid YAML"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_one_line(

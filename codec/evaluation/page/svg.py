@@ -69,7 +69,8 @@ def marker(series: int, x: float, y: float, said: str = "") -> str:
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """At most about `most` round values (1, 2, 2.5 or 5 times a power of ten) that reach from low to high."""
-    rough = max(high - low, 1e-9) / most
+    # Of values that hardly differ, ticks must still be farther apart than floats are.
+    rough = max(high - low, 1e-9, 1e-8 * max(abs(low), abs(high))) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((f * power for f in (1, 2, 2.5, 5) if f * power >= rough), 10 * power)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
