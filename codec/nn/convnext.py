@@ -22,7 +22,6 @@ class ConvNeXtBlock(StreamModule):
     def __init__(self, channels: int, *, kernel_size: int, expansion: int, dilation: int = 1) -> None:
         super().__init__()
         self.depthwise = CausalConv1d(channels, channels, kernel_size, dilation=dilation, groups=channels)
-        self._dilation = dilation
         self.norm = nn.LayerNorm(channels)
         self.expand = nn.Linear(channels, channels * expansion)
         self.contract = nn.Linear(channels * expansion, channels)
@@ -42,7 +41,7 @@ class ConvNeXtBlock(StreamModule):
         return x + y.transpose(1, 2), state
 
     def _fits(self, x: torch.Tensor) -> bool:
-        return self._dilation == 1 and 0 < self.history <= x.shape[-1]
+        return self.depthwise.conv.dilation == (1,) and 0 < self.history <= x.shape[-1]
 
     @property
     def history(self) -> int:
