@@ -26,6 +26,7 @@ from codec.training.finetune import check_same, check_shapes, start_from_weights
 from codec.training.guard import SkipGuard, check_precision
 from codec.training.items import items, one_by_one
 from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
+from codec.training.optimizers import build_optimizers, full_rates, matrices
 from codec.training.ranks import any_rank, average_gradients, copy_from_first, rank_and_size
 from codec.training.recipe import CodecSection
 from codec.training.schedule import OptimizerConfig, codebook_share, rate_share
@@ -121,34 +122,8 @@ class CodecTraining(lightning.LightningModule):
             self.network.decoder.compile()
 
     def configure_optimizers(self) -> Any:
-        """Of the generator, of its linear layers where they have one of their own, of the discriminators."""
-        config = self.optimizer
-        optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(
-                self._generator_groups(),
-                lr=config.rate,
-                betas=config.betas,
-                weight_decay=config.weight_decay,
-                fused=True,
-            )
-        ]
-        if matrices := self._matrices():
-            optimizers.append(
-                torch.optim.Muon(
-                    matrices,
-                    lr=config.rate,
-                    weight_decay=config.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )
-        if self.adversary is not None:
-            judges = self.adversary.parameters()
-            optimizers.append(
-                torch.optim.AdamW(
-                    judges, lr=config.discriminator_rate, betas=config.betas, weight_decay=0.0, fused=True
-                )
-            )
-        return optimizers
+        judges = [] if self.adversary is None else list(self.adversary.parameters())
+        return build_optimizers(self.network, self._generator_parameters(), judges, self.optimizer)
 
     def on_fit_start(self) -> None:
         check_precision(str(self.trainer.precision))
@@ -202,7 +177,7 @@ class CodecTraining(lightning.LightningModule):
             self.guard.skip(step, "a loss or a gradient")
             return
         optimizers[0].step()
-        if self._matrices():
+        if matrices(self.network, self.optimizer):
             # Lightning counts the steps of every optimizer that it wraps; max_steps should count batches.
             optimizers[1].optimizer.step()
         update_average(self.average, self.network, self.optimizer.average_decay, step)
@@ -238,37 +213,14 @@ class CodecTraining(lightning.LightningModule):
         projections = [part for part in (self.distill_codec, self.distill_features) if part is not None]
         return [p for part in (self.network, *projections) for p in part.parameters()]
 
-    def _generator_groups(self) -> list[dict[str, Any]]:
-        """The generator's parameters; codebooks that learn at another rate are the second group."""
-        own = self.optimizer.codebook_rate != 1 or self.optimizer.codebook_warmup_steps > 0
-        books = {
-            parameter
-            for name, parameter in self.network.quantizer.named_parameters()
-            if own and name.endswith("codebook")
-        }
-        others = books.union(self._matrices())
-        groups = ([p for p in self._generator_parameters() if p not in others], list(books))
-        return [{"params": group} for group in groups if group]
-
-    def _matrices(self) -> list[nn.Parameter]:
-        """Weights that Muon moves: of the linear layers of encoder and decoder."""
-        if self.optimizer.matrices == "adamw":
-            return []
-        parts = (self.network.encoder, self.network.decoder)
-        return [p for part in parts for p in part.parameters() if p.dim() == 2]
-
     def _last_weight(self) -> torch.Tensor:
         return [p for p in self.network.decoder.parameters() if p.dim() > 1][-1]
 
     def _optimizers(self, share: float) -> list[Any]:
-        """The optimizers, as `configure_optimizers` has them, at a share of their rates."""
+        """The optimizers, as `build_optimizers` has them, at a share of their rates."""
         found = self.optimizers()
         optimizers = found if isinstance(found, list) else [found]
-        rates = [self.optimizer.rate]
-        if self._matrices():
-            rates.append(self.optimizer.rate * self.optimizer.matrix_rate)
-        if self.adversary is not None:
-            rates.append(self.optimizer.discriminator_rate)
+        rates = full_rates(self.network, self.adversary is not None, self.optimizer)
         for optimizer, rate in zip(optimizers, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * share
