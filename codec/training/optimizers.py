@@ -25,7 +25,7 @@ def build_optimizers(
     judges: Sequence[nn.Parameter],
     config: OptimizerConfig,
 ) -> list[torch.optim.Optimizer]:
-    """Of the codec, then of its linear layers if Muon moves them, then of the discriminators if there are any.
+    """Of the codec, then of its linear layers if Muon moves them, then of the discriminators, if any.
 
     Args:
         learned: all that the codec's losses teach, of the network and of what is learned beside it.
