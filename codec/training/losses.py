@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from codec.errors import ConfigError
 from codec.training.intelligibility import IntelligibilityLoss
-from codec.training.perceptual import SAMPLE_RATE, PerceptualLoss
+from codec.training.perceptual import PerceptualLoss
 from codec.training.spectral_losses import SpectralLosses
+from codec.training.timbre import TimbreLoss
 
-RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level", "perceptual", "intelligibility")
+RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level", "timbre", "perceptual", "intelligibility")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class LossConfig:
 class LossWeights:
     """Weights of the losses; a loss of weight 0 is not computed.
 
-    mel, complex, stft, waveform, level, perceptual, intelligibility, adversarial, feature: balanced against
-        each other (`balancer`).
+    mel, complex, stft, waveform, level, timbre, perceptual, intelligibility, adversarial, feature: balanced
+        against each other (`balancer`).
     commitment, distribution, distill_codec, distill_features: plain factors; these losses do not act on the
         audio. distribution draws latents to a standard normal distribution
         (`quantize.analysis.sliced_distance`).
@@ -61,6 +62,7 @@ class LossWeights:
     stft: float = 0.0
     waveform: float = 0.0
     level: float = 0.0
+    timbre: float = 0.0
     perceptual: float = 0.0
     intelligibility: float = 0.0
     adversarial: float = 0.5
@@ -86,7 +88,8 @@ class ReconstructionLosses(nn.Module):
     waveform: mean absolute difference of samples.
     level: mean absolute difference of the logarithms of items' root mean squares. The others make audio
         quieter by what the codes leave open, which is not heard as loss but as a lower volume.
-    perceptual: see `PerceptualLoss`; speech at 16 kHz. intelligibility: see `IntelligibilityLoss`; speech.
+    timbre: see `TimbreLoss`. perceptual, intelligibility: see `PerceptualLoss`,
+        `IntelligibilityLoss`; of speech.
     """
 
     def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int) -> None:
@@ -111,11 +114,10 @@ class ReconstructionLosses(nn.Module):
             self._longest = max(self._longest, *sizes)
             self.stft = MultiResolutionSTFTLoss(sizes, [size // 4 for size in sizes], sizes)
 
+        self.timbre = TimbreLoss(sample_rate) if "timbre" in self.names else None
         self.perceptual: PerceptualLoss | None = None
         if "perceptual" in self.names:
-            if sample_rate != SAMPLE_RATE:
-                raise ConfigError(f"The perceptual loss is of audio at {SAMPLE_RATE} Hz, not {sample_rate}.")
-            self.perceptual = PerceptualLoss()
+            self.perceptual = PerceptualLoss(sample_rate)
         self.intelligibility: IntelligibilityLoss | None = None
         if "intelligibility" in self.names:
             self.intelligibility = IntelligibilityLoss(sample_rate)
@@ -143,6 +145,8 @@ class ReconstructionLosses(nn.Module):
                 losses["waveform"] = F.l1_loss(decoded, target)
             if "level" in self.names:
                 losses["level"] = F.l1_loss(_log_level(decoded), _log_level(target))
+            if self.timbre is not None:
+                losses["timbre"] = self.timbre(decoded, target)
             if self.perceptual is not None:
                 losses["perceptual"] = self.perceptual(decoded, target)
             if self.intelligibility is not None:

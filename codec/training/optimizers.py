@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from codec.models.network import CodecNetwork
+from codec.training.muon import Muon
 from codec.training.schedule import OptimizerConfig
 
 
@@ -34,11 +35,7 @@ def build_optimizers(
     groups = _groups(network, learned, config)
     optimizers: list[torch.optim.Optimizer] = [_adamw(groups, config.rate, config.weight_decay, config)]
     if by_muon := matrices(network, config):
-        optimizers.append(
-            torch.optim.Muon(
-                by_muon, lr=config.rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
-            )
-        )
+        optimizers.append(Muon(by_muon, config.rate, config.weight_decay))
     if judges:
         optimizers.append(_adamw([{"params": list(judges)}], config.discriminator_rate, 0.0, config))
     return optimizers

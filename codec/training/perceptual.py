@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 
 import torch
+import torchaudio
 from torch import nn
 
 from codec.errors import ConfigError
 from codec.training.bark_bands import BINS, CORRECTIONS, THRESHOLDS, WIDTHS
 
-SAMPLE_RATE = 16000
+_RATE = 16000
 _WINDOW, _HOP = 512, 256
 # Frames that one of the joint disturbances is taken over.
 _STRETCH = 20
+# Samples at 16 kHz: a third of a second.
 SHORTEST = _WINDOW + (_STRETCH - 1) * _HOP
 # Section 10.2.3: all signals are brought to this power between 325 and 3250 Hz.
 _POWER = 1e7
@@ -27,10 +29,16 @@ _POWER_SCALE, _LOUDNESS_SCALE = 6.910853e-6, 0.1866055
 
 
 class PerceptualLoss(nn.Module):
-    """`0.1 d + 0.0309 d_a`, by which the score of P.862 falls below 4.5, of signals at 16 kHz.
+    """`0.1 d + 0.0309 d_a`, by which the score of P.862 falls below 4.5, of what lies below 8 kHz.
 
     d is the disturbance, d_a the one in which what was added counts more than what was left out (section
     10.2.10 to 10.2.15). It does not hear a constant filter, nor slow changes of level.
+
+    Args:
+        sample_rate: of the signals in Hz; they are brought to 16 kHz.
+
+    Raises:
+        ConfigError: the rate is lower than 16 kHz.
     """
 
     window: torch.Tensor
@@ -40,9 +48,12 @@ class PerceptualLoss(nn.Module):
     exponents: torch.Tensor
     widths: torch.Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        frequencies = torch.arange(_WINDOW // 2 + 1, dtype=torch.float64) * SAMPLE_RATE / _WINDOW
+        if sample_rate < _RATE:
+            raise ConfigError(f"The perceptual loss needs audio at {_RATE} Hz or more, not {sample_rate}.")
+        self.to_16k = torchaudio.transforms.Resample(sample_rate, _RATE)
+        frequencies = torch.arange(_WINDOW // 2 + 1, dtype=torch.float64) * _RATE / _WINDOW
         ends = torch.tensor(BINS).cumsum(0)
         numbers = torch.arange(len(frequencies))[:, None]
         bank = ((numbers < ends) & (numbers >= ends - torch.tensor(BINS)) & (numbers > 0)).double()
@@ -67,10 +78,11 @@ class PerceptualLoss(nn.Module):
         Raises:
             ConfigError: the signals are shorter than a third of a second.
         """
+        decoded, target = self.to_16k(decoded), self.to_16k(target)
         if decoded.shape[-1] < SHORTEST:
             raise ConfigError(
-                f"Segments of {decoded.shape[-1]} samples are too short for the perceptual loss: use "
-                f"{SHORTEST} or more, or set its weight to 0."
+                f"Segments of {decoded.shape[-1] / _RATE:.3f} s are too short for the perceptual loss: use "
+                f"{SHORTEST / _RATE:.3f} s or more, or set its weight to 0."
             )
         with torch.no_grad():
             reference = self._bands(target[:, 0])
@@ -120,7 +132,7 @@ class PerceptualLoss(nn.Module):
 
 def _high_pass(frequencies: torch.Tensor) -> torch.Tensor:
     """The power response of the input filter of P.862.2, at frequencies in Hz."""
-    z = torch.exp(-2j * math.pi * frequencies / SAMPLE_RATE)
+    z = torch.exp(-2j * math.pi * frequencies / _RATE)
     above = 2.740826 - 5.4816519 * z + 2.740826 * z**2
     return (above / (1 - 1.9444777 * z + 0.94597794 * z**2)).abs() ** 2
 

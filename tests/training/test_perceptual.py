@@ -16,7 +16,7 @@ from codec.evaluation.metrics import pesq_wb
 from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
 from codec.training.perceptual import SHORTEST, PerceptualLoss
 
-LOSS = PerceptualLoss()
+LOSS = PerceptualLoss(16000)
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,20 @@ def test_its_gradient_leads_to_a_better_score(speech: np.ndarray) -> None:
     assert pesq_wb(speech, made.detach()[0, 0].numpy(), 16000) > before + 0.1
 
 
-def test_it_needs_speech_at_its_rate_and_a_third_of_a_second() -> None:
+@pytest.mark.parametrize("rate", [22050, 24000, 44100])
+def test_it_is_the_same_at_any_rate_from_16_khz_on(speech: np.ndarray, rate: int) -> None:
+    measure = PerceptualLoss(rate)
+    for level in (-60, -50, -40):
+        made, wanted = (
+            torch.from_numpy(resample(x[None], 16000, rate))[None] for x in (noisy(speech, level), speech)
+        )
+        # Resampling and back takes away what lies just below 8 kHz.
+        assert float(measure(made, wanted)) == pytest.approx(loss(noisy(speech, level), speech), rel=0.1)
+
+
+def test_it_needs_the_rate_of_wideband_speech_and_a_third_of_a_second() -> None:
     with pytest.raises(ConfigError, match="16000 Hz"):
-        ReconstructionLosses(LossConfig(), LossWeights(perceptual=1.0), 24000)
+        ReconstructionLosses(LossConfig(), LossWeights(perceptual=1.0), 8000)
     losses = ReconstructionLosses(LossConfig(windows=(128,)), LossWeights(perceptual=1.0), 16000)
     assert set(losses(torch.zeros(1, 1, SHORTEST), torch.zeros(1, 1, SHORTEST))) == {
         "mel",

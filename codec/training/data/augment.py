@@ -13,6 +13,7 @@ import numpy as np
 
 from codec.errors import ConfigError
 from codec.loudness import lufs, rms_db
+from codec.training.data.formants import move_formants
 
 _PEAK = 0.99
 _QUIET = -70.0
@@ -24,18 +25,21 @@ class AugmentConfig:
     """Every key is off when null, 0 or false; a pair is a range that each segment draws from.
 
     speed: greatest factor of a random playback speed, up or down; 1.1 makes other voices (0: off).
+    formants: greatest factor of a random shift of formants, up or down, at the same pitch (0: off).
     gain_db: range of the gain in dB. polarity: negate half of the segments.
     band_limit_hz: range of the cutoff of a low-pass in Hz, drawn on a logarithmic scale.
     noise_db: range of the signal-to-noise ratio in dB of added noise, white to brown.
     reverb: range in seconds of the time in which an artificial room decays by 60 dB.
     loudness_lufs, loudness_rms_db: bring segments to this loudness (ITU-R BS.1770) or RMS level (dB below
-    full scale), a number or a range. share: of the segments that get a band limit, noise, a room, each.
+    full scale), a number or a range. share: of the segments that get a shift of formants, a band limit, noise,
+    a room, each.
 
     Raises:
         ConfigError: a range is upside down or outside what is possible.
     """
 
     speed: float | None = None
+    formants: float | None = None
     gain_db: Range | None = None
     polarity: bool = False
     band_limit_hz: Range | None = None
@@ -46,8 +50,10 @@ class AugmentConfig:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.speed and not 1 <= self.speed <= 4:
-            raise ConfigError(f"augment.speed is {self.speed}: use a factor from 1 to 4, or 0 for none.")
+        for name in ("speed", "formants"):
+            factor = getattr(self, name)
+            if factor and not 1 <= factor <= 4:
+                raise ConfigError(f"augment.{name} is {factor}: use a factor from 1 to 4, or 0 for none.")
         if not 0 <= self.share <= 1:
             raise ConfigError(f"augment.share is {self.share}: use a number from 0 to 1.")
         if self.loudness_lufs and self.loudness_rms_db:
@@ -66,6 +72,11 @@ class AugmentConfig:
                 raise ConfigError(f"augment.{name} is {value}: full scale is 0, so use numbers below.")
 
 
+def _factor(limit: float, rng: np.random.Generator) -> float:
+    """Between 1 / limit and limit, as often below 1 as above."""
+    return float(np.exp(rng.uniform(-1, 1) * np.log(limit)))
+
+
 def _range(value: Any) -> Range | None:
     if not value:
         return None
@@ -75,7 +86,7 @@ def _range(value: Any) -> Range | None:
 class Augment:
     """Applies a config to segments `[channels, samples]` at `sample_rate` Hz.
 
-    The order is that of a recording: room, noise, bandwidth, level. Where anything was changed, the peak
+    The order is that of a recording: voice, room, noise, bandwidth, level. Where anything was changed, the peak
     stays at or below 0.99.
     """
 
@@ -85,12 +96,13 @@ class Augment:
 
     def speed(self, rng: np.random.Generator) -> float:
         """A random playback speed; 1 where that is off."""
-        limit = self.config.speed
-        return float(np.exp(rng.uniform(-1, 1) * np.log(limit))) if limit else 1.0
+        return _factor(self.config.speed, rng) if self.config.speed else 1.0
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A changed copy of float32 `[channels, samples]`."""
         config, before = self.config, x
+        if config.formants and rng.random() < config.share:
+            x = move_formants(x, _factor(config.formants, rng), self.sample_rate)
         if (times := _range(config.reverb)) and rng.random() < config.share:
             x = reverberate(x, room(rng.uniform(*times), self.sample_rate, rng))
         if (ratios := _range(config.noise_db)) and rng.random() < config.share:

@@ -54,6 +54,7 @@ def test_everything_off_changes_nothing() -> None:
         {"gain_db": (-6.0, 3.0)},
         {"band_limit_hz": (2000.0, 4000.0), "share": 1.0},
         {"noise_db": (5.0, 30.0), "share": 1.0},
+        {"formants": 1.2, "share": 1.0},
         {"reverb": (0.1, 0.5), "share": 1.0},
         {"loudness_lufs": (-30.0, -16.0)},
         {"loudness_rms_db": (-30.0, -16.0)},
@@ -158,6 +159,7 @@ def test_loudness_is_reached_and_silence_stays_silent() -> None:
     ("wrong", "named"),
     [
         ({"speed": 0.5}, "speed"),
+        ({"formants": 0.9}, "formants"),
         ({"gain_db": (3.0, -3.0)}, "gain_db"),
         ({"band_limit_hz": (0.0, 4000.0)}, "band_limit_hz"),
         ({"reverb": (-1.0, 1.0)}, "reverb"),
