@@ -1,7 +1,7 @@
 """Whether decoded audio is as bright as it was: levels in bands of hearing over a quarter of a second.
 
-What codes leave open, the other losses make quieter, most of all in the treble; and the perceptual loss cannot
-hear it, since P.862 takes a constant filter for the telephone's.
+What codes leave open, the other losses make quieter, most of all in the treble; and the perceptual loss
+cannot hear it, since P.862 takes a constant filter for the telephone's.
 """
 
 from __future__ import annotations

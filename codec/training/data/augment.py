@@ -31,8 +31,8 @@ class AugmentConfig:
     noise_db: range of the signal-to-noise ratio in dB of added noise, white to brown.
     reverb: range in seconds of the time in which an artificial room decays by 60 dB.
     loudness_lufs, loudness_rms_db: bring segments to this loudness (ITU-R BS.1770) or RMS level (dB below
-    full scale), a number or a range. share: of the segments that get a shift of formants, a band limit, noise,
-    a room, each.
+    full scale), a number or a range. share: of the segments that get a shift of formants, a band limit,
+    noise, a room, each.
 
     Raises:
         ConfigError: a range is upside down or outside what is possible.
@@ -86,8 +86,8 @@ def _range(value: Any) -> Range | None:
 class Augment:
     """Applies a config to segments `[channels, samples]` at `sample_rate` Hz.
 
-    The order is that of a recording: voice, room, noise, bandwidth, level. Where anything was changed, the peak
-    stays at or below 0.99.
+    The order is that of a recording: voice, room, noise, bandwidth, level. Where anything was changed, the
+    peak stays at or below 0.99.
     """
 
     def __init__(self, config: AugmentConfig, sample_rate: int) -> None:
