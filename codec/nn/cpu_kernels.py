@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit, prange  # type: ignore[import-untyped, unused-ignore]
+from numba import prange  # type: ignore[import-untyped, unused-ignore]
 
-# Sums may be taken in another order, and a product and a sum be rounded once: without that there are no
-# vector instructions. Infinity and NaN keep their meaning, for a training that diverges must be seen to.
-_FASTMATH = {"reassoc", "contract"}
+from codec.jit import compiled_for_threads
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """A function that Numba compiles at its first call, and keeps for later processes where it can."""
-    try:
-        return njit(parallel=True, cache=True, fastmath=_FASTMATH, error_model="numpy")(function)
-    except RuntimeError:  # nowhere to write to
-        return njit(parallel=True, fastmath=_FASTMATH, error_model="numpy")(function)
-
-
-@compiled
+@compiled_for_threads
 def depthwise_norm(
     x: np.ndarray,
     taps: np.ndarray,
@@ -60,7 +47,7 @@ def depthwise_norm(
                 y[item, frame, c] = made[c] * gain[c] + offset[c]
 
 
-@compiled
+@compiled_for_threads
 def depthwise_norm_gradients(
     x: np.ndarray,
     taps: np.ndarray,

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from codec.runtime.compiled.kernels import block, compiled, product, widened
+from codec.jit import compiled
+from codec.runtime.compiled.kernels import block, product, widened
 
 # As `codec.models.spectral.KNEE`, and as PyTorch's layer norm has it.
 _KNEE = 1e-6

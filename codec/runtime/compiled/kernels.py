@@ -7,17 +7,14 @@ Matrices are float32, or float16 as its bits in uint16; all arithmetic is float3
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
-from numba import njit, types  # type: ignore[import-untyped, unused-ignore]
+from numba import types  # type: ignore[import-untyped, unused-ignore]
 from numba.extending import intrinsic
 
-# Sums may be taken in another order, and a product and a sum be rounded once: without that there are no
-# vector instructions. Infinity and NaN keep their meaning.
-_FASTMATH = {"reassoc", "contract"}
+from codec.jit import compiled
 
 # Phi, the normal distribution, is its Taylor series of order 3 around the nearest multiple of 1 / GRID; what
 # is left out is below 2e-10. Beyond REACH it counts as 0 or 1, from which it is less than 1e-9 away.
@@ -26,14 +23,6 @@ _CENTRES = np.arange(-_REACH * _GRID, _REACH * _GRID + 1) / _GRID
 _PHI = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in _CENTRES], np.float32)
 _SLOPE = (np.exp(-(_CENTRES**2) / 2) / math.sqrt(2 * math.pi)).astype(np.float32)
 _PHI[0], _PHI[-1], _SLOPE[0], _SLOPE[-1] = 0, 1, 0, 0
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """A function that Numba compiles at its first call, and keeps for later processes where it can."""
-    try:
-        return njit(cache=True, fastmath=_FASTMATH, error_model="numpy")(function)
-    except RuntimeError:  # nowhere to write to
-        return njit(fastmath=_FASTMATH, error_model="numpy")(function)
 
 
 def _widened(context: Any, value: Any) -> Any:

@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
+from codec.jit import compiled
 from codec.runtime.compiled.frames import EPSILON, compress
-from codec.runtime.compiled.kernels import compiled, product, widened
+from codec.runtime.compiled.kernels import product, widened
 
 # As `kernels.gelu`, by a series of order 4 on a finer grid: what is left out is below 1e-15.
 _REACH, _GRID = 9, 256
