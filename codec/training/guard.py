@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from codec.errors import CodecError, ConfigError
+from codec.errors import CodecError
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +39,3 @@ class SkipGuard:
                 f"Training stopped at step {step} because {self._in_a_row} steps in a row were not finite: "
                 "lower the learning rate, and look for damaged recordings if it goes on."
             )
-
-
-def check_precision(precision: str) -> None:
-    """Raises ConfigError for a trainer's precision in which spectra and gradients overflow."""
-    if precision.startswith(("16", "transformer-engine-float16")):
-        raise ConfigError("Training in float16 overflows: use --trainer.precision bf16-mixed or 32-true.")

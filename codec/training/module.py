@@ -23,10 +23,11 @@ from codec.training.balancer import Balancing, build_combiner
 from codec.training.distill import CodecDistillation, FeatureDistillation
 from codec.training.ema import averaged_copy, copy_buffers, update_average
 from codec.training.finetune import check_same, check_shapes, start_from_weights
-from codec.training.guard import SkipGuard, check_precision
+from codec.training.guard import SkipGuard
 from codec.training.items import items, one_by_one
 from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
 from codec.training.optimizers import build_optimizers, full_rates, matrices
+from codec.training.precision import check_precision
 from codec.training.ranks import any_rank, average_gradients, copy_from_first, rank_and_size
 from codec.training.recipe import CodecSection
 from codec.training.schedule import OptimizerConfig, codebook_share, rate_share
@@ -126,7 +127,7 @@ class CodecTraining(lightning.LightningModule):
         return build_optimizers(self.network, self._generator_parameters(), judges, self.optimizer)
 
     def on_fit_start(self) -> None:
-        check_precision(str(self.trainer.precision))
+        check_precision(str(self.trainer.precision), self.device)
         if self.started:
             return
         if self.start_from is not None:

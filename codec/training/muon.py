@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from codec.training.precision import fast_bfloat16
+
 _MOMENTUM, _STEPS = 0.95, 5
 # Of the polynomial a s + b s^3 + c s^5; five times, it takes singular values from 0.003 on to 0.7 to 1.2.
 _A, _B, _C = 3.4445, -4.775, 2.0315
@@ -50,7 +52,8 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     """A matrix `[rows, columns]` with the same singular vectors and, nearly, singular values of one."""
-    x = matrix.to(_dtype(matrix.device))
+    # bfloat16 is enough.
+    x = matrix.to(torch.bfloat16 if fast_bfloat16(matrix.device) else torch.float32)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / x.norm().clamp(min=1e-7)
@@ -58,9 +61,3 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     return (x.T if tall else x).to(matrix.dtype)
-
-
-def _dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 is enough, where it is fast."""
-    fast = device.type != "cpu" or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
