@@ -23,7 +23,7 @@ def compiled_for_threads(function: Callable[..., Any]) -> Any:
 
 
 def _compiled(function: Callable[..., Any], parallel: bool) -> Any:
-    options = {"parallel": parallel, "fastmath": _FASTMATH, "error_model": "numpy"}
+    options: dict[str, Any] = {"parallel": parallel, "fastmath": _FASTMATH, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to write to
