@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-import torchaudio
+import torchaudio  # type: ignore[import-untyped]
 from torch import nn
 
 from codec.errors import ConfigError
