@@ -1,7 +1,6 @@
-"""Beam search: several sums of codes are kept at every stage, and the best of them wins at the end.
+"""Beam search where what a stage offers depends on the path: several sums are kept, the best wins at the end.
 
-A greedy search takes the best code of each stage, and a code that is second best now may leave a residual
-that later codes fit better (for residual quantization: Babenko and Lempitsky 2014, section 3.2).
+For codebooks that do not depend on it, `codec.quantize.paths` is faster and knows how safe its finding is.
 """
 
 from __future__ import annotations
@@ -9,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-
-from codec.quantize.base import Exact
-from codec.quantize.lookup import scores
 
 # From residuals, and the sums that left them, both [paths, dim], to the codes worth trying,
 # [paths, candidates], and what they would add, [paths, candidates, dim].
@@ -33,25 +29,6 @@ def beam_search(x: torch.Tensor, stages: Sequence[Expand], beam: int, cost: int)
     """
     turn = max(1, _AT_ONCE // (beam * max(1, cost)))
     return torch.cat([_search(part, stages, beam) for part in x.split(turn)])
-
-
-def search_codebooks(z: torch.Tensor, codebooks: Sequence[torch.Tensor], beam: int) -> Exact:
-    """Codes of latents `[batch, dim, frames]` from codebooks `[size, dim]` that are summed; gaps are 0."""
-    batch, dim, frames = z.shape
-    stages = [_codebook(codebook, beam) for codebook in codebooks]
-    cost = max(len(codebook) for codebook in codebooks) + 3 * beam * dim
-    codes = beam_search(z.transpose(1, 2).reshape(-1, dim), stages, beam, cost)
-    return Exact(codes.reshape(batch, frames, -1).transpose(1, 2), z.new_zeros(batch, frames))
-
-
-def _codebook(codebook: torch.Tensor, beam: int) -> Expand:
-    """Offers the `beam` nearest codes of a fixed codebook `[size, dim]`."""
-
-    def expand(residual: torch.Tensor, made: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        codes = scores(residual, codebook).topk(min(beam, len(codebook)), dim=1).indices
-        return codes, codebook[codes]
-
-    return expand
 
 
 def _search(x: torch.Tensor, stages: Sequence[Expand], beam: int) -> torch.Tensor:

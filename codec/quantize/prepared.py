@@ -19,6 +19,7 @@ from codec.quantize.cosine import CosineStage
 from codec.quantize.euclidean import EuclideanStage
 from codec.quantize.gumbel import GumbelStage
 from codec.quantize.lookup import border, first_equals
+from codec.quantize.paths import Paths
 from codec.quantize.rates import FixedStage
 from codec.quantize.residual import ResidualQuantizer
 from codec.quantize.scalar import ScalarStage
@@ -45,9 +46,11 @@ def prepare(quantizer: Quantizer) -> Quantizer:
     """
     if isinstance(quantizer, SplitQuantizer):
         return PreparedSplit(quantizer)
-    if not isinstance(quantizer, ResidualQuantizer) or quantizer.config.beam > 1:
+    if not isinstance(quantizer, ResidualQuantizer):
         return quantizer
     stages = [stage for stage in quantizer.stages if isinstance(stage, Stage)]
+    if quantizer.config.beam > 1:
+        return PreparedPaths([stage.all_vectors().detach() for stage in stages], quantizer.config.beam)
     if all(isinstance(stage, _BY_DISTANCE) for stage in stages):
         return PreparedResidual([stage.all_vectors().detach() for stage in stages])
     if all(isinstance(stage, CosineStage | ScalarStage) for stage in stages):
@@ -138,6 +141,18 @@ class PreparedResidual(Quantizer):
 
     def first_equals(self) -> list[torch.Tensor]:
         return [first_equals(table) for table in self.table.split(self.codebook_sizes)]
+
+
+class PreparedPaths(PreparedResidual):
+    """Codebooks `[size, dim]`, searched by a beam of sums."""
+
+    def __init__(self, codebooks: Sequence[torch.Tensor], beam: int) -> None:
+        super().__init__(codebooks)
+        self._paths = Paths(self.table.split(self.codebook_sizes), beam)
+
+    @torch.no_grad()
+    def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
+        return self._paths.encode(z, n_codebooks)
 
 
 class PreparedSearch(PreparedResidual):

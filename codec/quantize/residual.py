@@ -9,12 +9,12 @@ from torch import nn
 
 from codec.errors import ConfigError
 from codec.quantize.base import Exact, Quantized, Quantizer
-from codec.quantize.beam import search_codebooks
 from codec.quantize.build_stage import build_stage
 from codec.quantize.config import ResidualConfig
 from codec.quantize.dropout import used_codebooks
 from codec.quantize.gradient import noise_substitution, straight_through
 from codec.quantize.lookup import first_equals, nearest
+from codec.quantize.paths import Paths
 from codec.quantize.stage import Stage
 from codec.quantize.usage import soft_entropy
 
@@ -33,7 +33,7 @@ class ResidualQuantizer(Quantizer):
             stages = [build_stage(config, size, dim) for size in config.codebook_sizes]
         self.codebook_sizes = tuple(stage.size for stage in stages)
         self.stages = nn.ModuleList(stages)
-        self.has_gaps = config.beam == 1 and all(stage.has_gaps for stage in self._stages())
+        self.has_gaps = config.beam > 1 or all(stage.has_gaps for stage in self._stages())
 
     def forward(self, z: torch.Tensor, used: torch.Tensor | None = None) -> Quantized:
         """Quantizes latents `[batch, dim, frames]` for training.
@@ -77,7 +77,7 @@ class ResidualQuantizer(Quantizer):
         """Codes of latents `[batch, dim, frames]`, and how far each frame is from having other codes."""
         if self.config.beam > 1:
             codebooks = [stage.all_vectors() for stage in self._stages()[:n_codebooks]]
-            return search_codebooks(z, codebooks, self.config.beam)
+            return Paths(codebooks, self.config.beam).encode(z)
         batch, dim, frames = z.shape
         residual = z.transpose(1, 2).reshape(-1, dim)
         gap = torch.full((len(residual),), torch.inf, dtype=z.dtype, device=z.device)

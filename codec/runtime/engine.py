@@ -6,6 +6,7 @@ PyTorch, and of any machine.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -56,6 +57,7 @@ class OnnxEngine:
                 f"({weights_hash}): export the model again."
             )
         self._stages = codebooks.load(self.tensors, self.manifest)
+        self.beam = int(json.loads(text)["quantizer"].get("beam", 1))
         self._rates = rates.beside(weights, weights_hash, facts.codebook_sizes)
         smaller = () if self._rates is None else tuple(self._rates.sizes)
         self.facts: ModelFacts = replace(facts, smaller=smaller)
@@ -186,17 +188,18 @@ class OnnxEncoding:
 
     def find(self, audio: np.ndarray, layers: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         """Codes `[batch * frames, codebooks]`, which frames `[batch, frames]` are unsure, and the states."""
+        beam = self._engine.beam
         if self._history is None:
             latents, layers = self._engine.encoder64.step(audio[:, None].astype(np.float64), layers)
-            codes, unsure = search.encode(self.exact, _rows(latents))
+            codes, unsure = search.encode(self.exact, _rows(latents), None, beam)
         else:
             latents, layers = self._engine.encoder.step(audio[:, None], layers)
             rows = _rows(latents)
             size = self.size(rows)
-            codes, unsure = search.encode(self.fast, rows, np.float32(self.rounding + SEARCH) * size)
+            codes, unsure = search.encode(self.fast, rows, np.float32(self.rounding + SEARCH) * size, beam)
             if unsure.any():
                 wide, bound = rows[unsure].astype(np.float64), self.rounding * size[unsure]
-                codes[unsure], still = search.encode(self.exact, wide, bound)
+                codes[unsure], still = search.encode(self.exact, wide, bound, beam)
                 unsure[unsure] = still
         return codes, unsure.reshape(len(audio), -1), layers
 
@@ -234,7 +237,8 @@ class OnnxEncoding:
             latents, _ = encoder.step(audio[:, None].astype(np.float64), states)
             wanted = [(i, w.row, frame, w.begin) for i, w in enumerate(part) for frame in w.decided]
             item, row, frame, begin = np.array(wanted).T
-            found, _ = search.encode(self.exact, latents[item, :, frame - begin - skipped])
+            decided = latents[item, :, frame - begin - skipped]
+            found, _ = search.encode(self.exact, decided, None, self._engine.beam)
             codes[row, frame - old] = found
 
     def canonical(self, codes: np.ndarray) -> Codes:

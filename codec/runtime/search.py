@@ -91,6 +91,12 @@ class Codebook:
         return self.keys.T
 
     @cached_property
+    def halving(self) -> np.ndarray:
+        """`[dim + 2, size]`: the product of (x, 1, |x|^2 / 2) with it is minus half of squared distances."""
+        half = np.square(self.values).sum(1, keepdims=True) * self.values.dtype.type(-0.5)
+        return np.ascontiguousarray(np.concatenate([self.values, half, np.full_like(half, -1)], axis=1).T)
+
+    @cached_property
     def halves(self) -> np.ndarray:
         return np.square(self.keys).sum(1) * self.keys.dtype.type(0.5)
 
@@ -108,7 +114,7 @@ class Codebook:
 
 
 def encode(
-    stages: Sequence[Codebook], x: np.ndarray, bound: np.ndarray | None = None
+    stages: Sequence[Codebook], x: np.ndarray, bound: np.ndarray | None = None, beam: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes int64 `[n, codebooks]` of latents `[n, dim]`, and which latents may have others, bool `[n]`.
 
@@ -116,7 +122,10 @@ def encode(
 
     Args:
         bound: how far each latent may be from the true one, `[n]`; not at all if not given.
+        beam: sums of codes that are kept at every stage, for a search as `codec.quantize.paths`.
     """
+    if beam > 1:
+        return _by_paths(stages, x, bound, beam)
     codes = np.empty((len(x), len(stages)), np.int64)
     unsure = np.zeros(len(x), np.bool_)
     residual = x.copy()
@@ -130,6 +139,60 @@ def encode(
             if close is not None:
                 unsure[part] |= close
     return codes, unsure
+
+
+def _by_paths(
+    stages: Sequence[Codebook], x: np.ndarray, bound: np.ndarray | None, beam: int
+) -> tuple[np.ndarray, np.ndarray]:
+    codes = np.empty((len(x), len(stages)), np.int64)
+    gaps = np.empty(len(x), x.dtype)
+    at_once = max(1, _ROWS // beam)
+    for first in range(0, len(x), at_once):
+        part = slice(first, first + at_once)
+        codes[part], gaps[part] = _paths(stages, x[part], beam)
+    return codes, np.zeros(len(x), np.bool_) if bound is None else gaps <= bound
+
+
+def _paths(stages: Sequence[Codebook], x: np.ndarray, beam: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes `[n, codebooks]` of x `[n, dim]`, and how far x may move at least until they are others."""
+    n, dim = x.shape
+    rows = np.arange(n)[:, None]
+    residual = x[:, None]  # [n, paths, dim]
+    chosen = np.zeros((n, 1, 0), np.int64)
+    gap = np.full(n, np.inf, x.dtype)
+    distance = np.zeros((n, 1), x.dtype)
+    for stage in stages:
+        paths, size = residual.shape[1], len(stage.values)
+        terms = np.empty((n * paths, dim + 2), x.dtype)
+        terms[:, :dim] = residual.reshape(-1, dim)
+        terms[:, dim] = 1
+        terms[:, dim + 1] = np.einsum("nd,nd->n", terms[:, :dim], terms[:, :dim]) * x.dtype.type(0.5)
+        scores = (terms @ stage.halving).reshape(n, paths, size)
+        kept, wanted = min(beam, paths * size), min(beam + 1, paths * size)
+        # The best of all lie at the codes whose best path is best.
+        few = _largest(scores.max(1), min(wanted, size))
+        candidates = scores[rows[..., None], np.arange(paths)[:, None], few[:, None]].reshape(n, -1)
+        where = _largest(candidates, wanted)
+        best = candidates[rows, where]
+        order = np.argsort(-best, axis=1, kind="stable")
+        where, best = where[rows, order], best[rows, order]
+        distance = np.sqrt(np.maximum(-2 * best, 0))
+        if wanted > kept:
+            gap = np.minimum(gap, (distance[:, kept] - distance[:, kept - 1]) / 2)
+        parents = where[:, :kept] // few.shape[1]
+        codes = few[rows, where[:, :kept] % few.shape[1]]
+        residual = residual[rows, parents] - stage.values[codes]
+        chosen = np.concatenate([chosen[rows, parents], codes[..., None]], axis=2)
+    if residual.shape[1] > 1:
+        gap = np.minimum(gap, (distance[:, 1] - distance[:, 0]) / 2)
+    return chosen[:, 0], gap
+
+
+def _largest(x: np.ndarray, count: int) -> np.ndarray:
+    """Where the `count` largest of each row of x `[n, size]` are, in any order."""
+    if count >= x.shape[1]:
+        return np.broadcast_to(np.arange(x.shape[1]), x.shape)
+    return np.argpartition(x, x.shape[1] - count, axis=1)[:, x.shape[1] - count :]
 
 
 def decode(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from codec.errors import ConfigError
 from codec.quantize import CosineConfig, EuclideanConfig, ResidualConfig, ResidualQuantizer, ScalarConfig
-from codec.quantize.beam import search_codebooks
+from codec.quantize.paths import Paths
+from codec.runtime import search
+from codec.runtime.compiled import paths as compiled_paths
+from codec.runtime.search import Codebook
 
 
 def nmse(quantizer: ResidualQuantizer, z: torch.Tensor) -> float:
@@ -47,7 +54,7 @@ def test_beam_8_lowers_the_error_of_residual_k_means() -> None:
     assert errors[8] < 0.85 * plain
     assert errors[32] <= errors[8]
     assert greedy.has_gaps
-    assert not with_beam(greedy, 8).has_gaps
+    assert with_beam(greedy, 8).has_gaps
 
 
 def test_a_frozen_codebook_stays_as_k_means_left_it() -> None:
@@ -65,7 +72,7 @@ def test_a_beam_that_keeps_everything_finds_the_best_of_all_sums() -> None:
     torch.manual_seed(0)
     codebooks = [torch.randn(5, 3).double() for _ in range(3)]
     z = 2 * torch.randn(2, 3, 40).double()
-    codes = search_codebooks(z, codebooks, 125).codes
+    codes = Paths(codebooks, 125).encode(z).codes
     sums = torch.stack(
         [
             sum(book[i] for book, i in zip(codebooks, way, strict=True))  # type: ignore[misc]
@@ -97,8 +104,8 @@ def test_many_frames_are_searched_as_few_are() -> None:
     torch.manual_seed(0)
     codebooks = [torch.randn(512, 4).double() for _ in range(2)]
     z = torch.randn(1, 4, 3000).double()
-    whole = search_codebooks(z, codebooks, 16).codes
-    parts = torch.cat([search_codebooks(part, codebooks, 16).codes for part in z.split(377, dim=2)], 2)
+    whole = Paths(codebooks, 16).encode(z).codes
+    parts = torch.cat([Paths(codebooks, 16).encode(part).codes for part in z.split(377, dim=2)], 2)
     assert torch.equal(whole, parts)
 
 
@@ -106,3 +113,47 @@ def test_many_frames_are_searched_as_few_are() -> None:
 def test_a_beam_must_be_of_a_sensible_width(beam: int) -> None:
     with pytest.raises(ConfigError, match="beam"):
         ResidualConfig(beam=beam)
+
+
+@torch.no_grad()
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 2**31), beam=st.integers(2, 6), n=st.integers(1, 4), size=st.sampled_from([2, 5, 16])
+)
+def test_no_move_within_the_gap_changes_any_code(seed: int, beam: int, n: int, size: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    paths = Paths([torch.randn(size, 4, generator=generator).double() for _ in range(n)], beam)
+    z = 2 * torch.randn(1, 4, 50, generator=generator).double()
+    found = paths.encode(z)
+    assert (found.gap > 0).all()
+    for _ in range(5):
+        way = torch.randn(1, 4, 50, generator=generator).double()
+        moved = z + 0.999 * found.gap.clamp(max=100)[:, None] * way / way.norm(dim=1, keepdim=True)
+        assert torch.equal(paths.encode(moved).codes, found.codes)
+    # And the gap is no bound that is always far too small: twenty times of it change some codes.
+    if beam < size and n > 1:
+        moved = z + 20 * found.gap[:, None] * way / way.norm(dim=1, keepdim=True)
+        assert not torch.equal(paths.encode(moved).codes, found.codes)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("beam", [2, 5, 40])
+@pytest.mark.parametrize("sizes", [(16, 16, 16), (32, 32, 8), (4,)])
+def test_the_runtimes_search_finds_the_same(sizes: tuple[int, ...], beam: int, dtype: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    codebooks = [torch.randn(size, 6, generator=generator).double() for size in sizes]
+    z = 2 * torch.randn(1, 6, 300, generator=generator).double()
+    expected = Paths(codebooks, beam).encode(z)
+    x = z[0].T.contiguous().numpy().astype(dtype)
+    stages = [Codebook(book.numpy().astype(dtype), book.numpy().astype(dtype)) for book in codebooks]
+    codes, unsure = search.encode(stages, x, np.full(300, 1e-5, dtype), beam)
+    sure = ~unsure
+    assert sure.mean() > 0.95
+    assert np.array_equal(codes[sure], expected.codes[0].T.numpy()[sure])
+    parts = [
+        (book.numpy().astype(dtype)[None], -np.square(book.numpy()).sum(1)[None] / 2) for book in codebooks
+    ]
+    for row, latent in enumerate(x):
+        own, gap = compiled_paths.search(latent, [(t, h.astype(dtype)) for t, h in parts], beam)
+        assert gap == pytest.approx(float(expected.gap[0, row]), abs=1e-5)
+        assert unsure[row] or np.array_equal(own, codes[row])

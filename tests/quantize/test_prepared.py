@@ -18,7 +18,7 @@ from codec.quantize import (
     build_quantizer,
 )
 from codec.quantize.config import LookupConfig, SplitConfig
-from codec.quantize.prepared import PreparedResidual, PreparedSplit, prepare
+from codec.quantize.prepared import PreparedPaths, PreparedResidual, PreparedSplit, prepare
 from tests.networks import SPECTRAL, small_network
 
 
@@ -94,14 +94,25 @@ def test_both_halves_of_a_split_quantizer_are_prepared(frames: int) -> None:
         made.decode(torch.zeros(1, 6, 1, dtype=torch.long))
 
 
-def test_beams_and_lattices_stay_as_they_are(quantizer: Quantizer) -> None:
+def test_lattices_stay_as_they_are(quantizer: Quantizer) -> None:
     assert isinstance(prepare(quantizer), PreparedResidual)
-    for config in (
-        ResidualConfig(n_codebooks=2, codebook_size=16, beam=4),
-        ResidualConfig(n_codebooks=2, codebook_size=16, lookup=LatticeConfig(lattice="d4")),
-    ):
-        made = build_quantizer(config, 12)
-        assert prepare(made) is made
+    config = ResidualConfig(n_codebooks=2, codebook_size=16, lookup=LatticeConfig(lattice="d4"))
+    made = build_quantizer(config, 12)
+    assert prepare(made) is made
+
+
+def test_beams_find_the_same() -> None:
+    torch.manual_seed(0)
+    made = build_quantizer(ResidualConfig(n_codebooks=3, codebook_size=16, beam=4), 12).eval()
+    z = torch.randn(2, 12, 50)
+    made.start(z, torch.Generator().manual_seed(0))
+    prepared = prepare(made)
+    assert isinstance(prepared, PreparedPaths)
+    for n in (1, 2, None):
+        expected, found = made.encode(z, n), prepared.encode(z, n)
+        assert torch.equal(found.codes, expected.codes)
+        torch.testing.assert_close(found.gap, expected.gap)
+        torch.testing.assert_close(prepared.decode(found.codes), made.decode(expected.codes))
 
 
 def test_more_codebooks_than_there_are_do_not_decode(quantizer: Quantizer) -> None:

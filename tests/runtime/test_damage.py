@@ -17,7 +17,7 @@ import codec
 from codec.errors import CodecError, ConfigError, ModelError
 from codec.export import export
 from codec.models import store
-from codec.quantize import EuclideanConfig, GroupedConfig, GumbelConfig, ResidualConfig
+from codec.quantize import EuclideanConfig, GroupedConfig, GumbelConfig, ResidualConfig, SplitConfig
 from tests.networks import SEANET, SPECTRAL, small_network
 from tests.runtime.conftest import exported
 
@@ -136,7 +136,14 @@ def test_a_manifest_that_is_no_manifest_is_a_model_error(folder: Path, text: str
 @pytest.mark.parametrize(
     ("quantizer", "said"),
     [
-        (ResidualConfig(n_codebooks=2, codebook_size=16, beam=2), "beam"),
+        (
+            SplitConfig(
+                dim=6,
+                semantic=ResidualConfig(n_codebooks=1, codebook_size=16),
+                acoustic=ResidualConfig(n_codebooks=2, codebook_size=16, beam=2),
+            ),
+            "beam",
+        ),
         (ResidualConfig(n_codebooks=2, codebook_size=16, lookup=GumbelConfig()), "GumbelStage"),
         (
             GroupedConfig(

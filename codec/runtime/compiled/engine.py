@@ -12,7 +12,7 @@ import numpy as np
 from codec.errors import ModelError
 from codec.filter_bank import band_of_bins, mdct_basis
 from codec.recheck import SEARCH
-from codec.runtime.compiled import frames, kernels, wide
+from codec.runtime.compiled import frames, kernels, paths, wide
 from codec.runtime.engine import OnnxDecoding, OnnxEncoding, OnnxEngine
 from codec.runtime.search import Codebook
 from codec.runtime.weights import WeightsFile
@@ -152,26 +152,47 @@ class _CompiledEncoding(OnnxEncoding):
                 layers = (layers.samples[None, None], *layers.blocks[:, None])
             return super().find(audio, layers)
         latent, after = engine.encode_frame(audio[0], layers)
-        codes = np.empty((1, len(self.fast)), np.int64)
-        unsure = self._search(latent.astype(np.float64), self.rounding, codes[0])
-        return codes, np.array([[unsure]]), after
+        codes, unsure = self._search(latent.astype(np.float64), self.rounding)
+        return codes[None], np.array([[unsure]]), after
 
     def recheck(self, codes: np.ndarray, unsure: np.ndarray, seen: np.ndarray, *, at_start: bool) -> None:
         hop = len(self._compiled.basis)
         if unsure.shape == (1, 1) and seen.shape[1] == (self._history or 0) + hop:
             latent = self._compiled.encode_wide(seen[0])[0]
-            self._search(latent, 0.0, codes[0, 0])
+            codes[0, 0] = self._search(latent, 0.0)[0]
         else:
             super().recheck(codes, unsure, seen, at_start=at_start)
 
-    def _search(self, latent: np.ndarray, rounding: float, codes: np.ndarray) -> bool:
-        """Finds codes `[codebooks]` of a latent float64 `[dim]`; whether they could be others, if rounded."""
+    def _search(self, latent: np.ndarray, rounding: float) -> tuple[np.ndarray, bool]:
+        """Codes `[codebooks]` of a latent float64 `[dim]`; whether they could be others, if rounded."""
         engine, size = self._compiled, float(self.size(latent[None])[0])
         close, bound, residual = (rounding + SEARCH) * size, rounding * size, latent.copy()
+        if engine.beam > 1:
+            codes, gap = paths.search(latent.astype(np.float32), self._parts, engine.beam)
+            if gap <= close:
+                codes, gap = paths.search(latent, self._wide_parts, engine.beam)
+            return codes, gap <= bound
+        codes = np.empty(len(self.fast), np.int64)
         unsure = kernels.search(residual, *engine.tables, close, bound, codes[: self._stages])
         if self._last is not None:
             unsure |= kernels.search(residual, *self._last, close, bound, codes[self._stages :])
-        return bool(unsure)
+        return codes, bool(unsure)
+
+    @cached_property
+    def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The codebooks as `paths.search` takes them."""
+        own = self._compiled.tables
+        parts = [(own.values[: self._stages], own.halves[: self._stages])] if self._stages else []
+        return parts if self._last is None else [*parts, (self._last.values, self._last.halves)]
+
+    @cached_property
+    def _wide_parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The same for a search in float64."""
+        halves = -np.stack([book.halves for book in self.exact[: self._stages]]) if self._stages else None
+        parts = [] if halves is None else [(self._parts[0][0], halves)]
+        if self._last is None:
+            return parts
+        return [*parts, (self._last.values, -self.exact[-1].halves[None])]
 
 
 class _CompiledDecoding(OnnxDecoding):

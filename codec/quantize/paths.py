@@ -1,0 +1,75 @@
+"""Beam search through codebooks that are summed, and how safe its finding is.
+
+A greedy search takes the nearest code of each stage, and one that is second now may leave what later codes
+fit better. So the `beam` sums that are nearest to the latent are kept after every stage, and the nearest wins
+at the end (for residual quantization: Babenko and Lempitsky 2014, section 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from codec.quantize.base import Exact
+
+# Scores that are held at once; more latents than fit are searched in turns.
+_AT_ONCE = 1 << 21
+
+
+class Paths:
+    """Codebooks `[size, dim]` of which beams of sums are made, all on one device and of one type."""
+
+    def __init__(self, codebooks: Sequence[torch.Tensor], beam: int) -> None:
+        self._beam = beam
+        self._codebooks = [codebook.detach() for codebook in codebooks]
+        self._keys = [_keys(codebook) for codebook in self._codebooks]
+
+    def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
+        """Codes and gaps, as `Quantizer.encode`, of latents `[batch, dim, frames]`."""
+        batch, dim, frames = z.shape
+        x = z.transpose(1, 2).reshape(-1, dim)
+        count = len(self._codebooks) if n_codebooks is None else n_codebooks
+        turn = max(1, _AT_ONCE // (self._beam * max(len(codebook) for codebook in self._codebooks)))
+        found = [self._search(part, count) for part in x.split(turn)]
+        codes, gaps = torch.cat([codes for codes, _ in found]), torch.cat([gap for _, gap in found])
+        return Exact(codes.reshape(batch, frames, count).transpose(1, 2), gaps.reshape(batch, frames))
+
+    def _search(self, x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes `[n, count]` of x `[n, dim]`, and gaps `[n]`.
+
+        No distance changes by more than x moves. So the same sums are kept while x moves by less than half of
+        what the first that is left out is farther away than the last that is kept; likewise with the two
+        nearest at the end.
+        """
+        n, dim = x.shape
+        residual = x[:, None]  # [n, paths, dim]
+        chosen = torch.zeros(n, 1, 0, dtype=torch.long, device=x.device)
+        gap = torch.full((n,), torch.inf, dtype=x.dtype, device=x.device)
+        distance = torch.zeros(n, 1, dtype=x.dtype, device=x.device)
+        for codebook, keys in zip(self._codebooks[:count], self._keys[:count], strict=True):
+            paths, size = residual.shape[1], len(codebook)
+            half = residual.square().sum(2, keepdim=True) * 0.5
+            scores = torch.cat([residual, torch.ones_like(half), half], 2).flatten(0, 1) @ keys
+            kept, wanted = min(self._beam, paths * size), min(self._beam + 1, paths * size)
+            # The best of all lie at the codes whose best path is best.
+            scores = scores.reshape(n, paths, size)
+            few = scores.amax(1).topk(min(wanted, size), dim=1).indices
+            candidates = scores.gather(2, few[:, None].expand(-1, paths, -1)).flatten(1)
+            best, where = candidates.topk(wanted, dim=1)
+            distance = (-2 * best).clamp(min=0).sqrt()
+            if wanted > kept:
+                gap = torch.minimum(gap, (distance[:, kept] - distance[:, kept - 1]) / 2)
+            parents, codes = where[:, :kept] // few.shape[1], few.gather(1, where[:, :kept] % few.shape[1])
+            residual = residual.gather(1, parents[..., None].expand(-1, -1, dim)) - codebook[codes]
+            earlier = chosen.gather(1, parents[..., None].expand(-1, -1, chosen.shape[2]))
+            chosen = torch.cat([earlier, codes[..., None]], 2)
+        if residual.shape[1] > 1:
+            gap = torch.minimum(gap, (distance[:, 1] - distance[:, 0]) / 2)
+        return chosen[:, 0], gap
+
+
+def _keys(codebook: torch.Tensor) -> torch.Tensor:
+    """`[dim + 2, size]`: the product of (x, 1, |x|^2 / 2) with it is minus half of squared distances."""
+    half = codebook.square().sum(1, keepdim=True) * -0.5
+    return torch.cat([codebook, half, -torch.ones_like(half)], 1).T

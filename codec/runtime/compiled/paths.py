@@ -1,0 +1,113 @@
+"""The beam search of `codec.quantize.paths` for one latent, compiled by Numba."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from codec.jit import compiled
+from codec.runtime.compiled.kernels import widened
+
+
+@compiled
+def scores_of(table: np.ndarray, halves: np.ndarray, residuals: np.ndarray, scores: np.ndarray) -> None:
+    """Minus half of the squared distances of residuals `[paths, dim]` from entries, `[paths, size]`.
+
+    Summed in the type of the residuals. table: a codebook `[size, dim]`. halves: `-|e|^2 / 2`, `[size]`.
+    """
+    paths, dim = residuals.shape
+    four = np.empty((4, dim), residuals.dtype)
+    for i in range(0, len(table), 4):
+        for r in range(4):
+            for j in range(dim):
+                four[r, j] = widened(table[i + r, j])
+        for p in range(paths):
+            # Sums that begin with zero of the type that is summed in.
+            a = b = c = d = residuals[p, 0] - residuals[p, 0]
+            for j in range(dim):
+                value = residuals[p, j]
+                a += four[0, j] * value
+                b += four[1, j] * value
+                c += four[2, j] * value
+                d += four[3, j] * value
+            scores[p, i], scores[p, i + 1] = a + halves[i], b + halves[i + 1]
+            scores[p, i + 2], scores[p, i + 3] = c + halves[i + 2], d + halves[i + 3]
+    for p in range(paths):
+        half = residuals[p, 0] - residuals[p, 0]
+        for j in range(dim):
+            half += residuals[p, j] * residuals[p, j]
+        half /= 2
+        for i in range(len(table)):
+            scores[p, i] -= half
+
+
+@compiled
+def extend(
+    paths: int,
+    residuals: np.ndarray,
+    chosen: np.ndarray,
+    distances: np.ndarray,
+    tables: np.ndarray,
+    halves: np.ndarray,
+    first: int,
+    count: int,
+) -> tuple[int, float]:
+    """Extends paths by one code of each of `count` codebooks; returns how many there are then, and the gap.
+
+    Args:
+        residuals: what paths leave, `[beam, dim]`, float32 or float64. chosen: their codes, `[beam, stages]`.
+            distances: of what they leave, `[beam]`, the least first. All are changed in place.
+        tables, halves: as of `kernels.search`. first: the number of their first codebook among all.
+    """
+    beam, dim = residuals.shape
+    size = tables.shape[1]
+    scores = np.empty((beam, size), residuals.dtype)
+    best = np.empty(beam + 1)
+    parent, code = np.empty(beam + 1, np.int64), np.empty(beam + 1, np.int64)
+    before, codes = np.empty_like(residuals), np.empty_like(chosen)
+    gap = np.inf
+    for stage in range(count):
+        scores_of(tables[stage], halves[stage], residuals[:paths], scores[:paths])
+        found = 0
+        for p in range(paths):
+            for i in range(size):
+                score = scores[p, i]
+                if found <= beam or score > best[found - 1]:
+                    # Into its place among the best, of which there is one more than are kept.
+                    at = found if found <= beam else found - 1
+                    found = at + 1
+                    while at > 0 and best[at - 1] < score:
+                        best[at], parent[at], code[at] = best[at - 1], parent[at - 1], code[at - 1]
+                        at -= 1
+                    best[at], parent[at], code[at] = score, p, i
+        before[:], codes[:] = residuals, chosen
+        paths = min(found, beam)
+        for p in range(paths):
+            for j in range(dim):
+                residuals[p, j] = before[parent[p], j] - widened(tables[stage, code[p], j])
+            chosen[p] = codes[parent[p]]
+            chosen[p, first + stage] = code[p]
+            distances[p] = math.sqrt(max(0.0, -2 * best[p]))
+        if found > beam:
+            gap = min(gap, (math.sqrt(max(0.0, -2 * best[beam])) - distances[beam - 1]) / 2)
+    return paths, gap
+
+
+def search(latent: np.ndarray, parts: list[tuple[Any, Any]], beam: int) -> tuple[np.ndarray, float]:
+    """Codes `[stages]` of a latent `[dim]`, in its type, and how far it may move at least until they change.
+
+    parts: tables and halves, as of `kernels.search`, of codebooks of one size each.
+    """
+    stages = sum(len(tables) for tables, _ in parts)
+    residuals = np.zeros((beam, len(latent)), latent.dtype)
+    residuals[0] = latent
+    chosen, distances = np.zeros((beam, stages), np.int64), np.zeros(beam)
+    paths, gap, first = 1, math.inf, 0
+    for tables, halves in parts:
+        paths, own = extend(paths, residuals, chosen, distances, tables, halves, first, len(tables))
+        gap, first = min(gap, own), first + len(tables)
+    if paths > 1:
+        gap = min(gap, (distances[1] - distances[0]) / 2)
+    return chosen[0], gap
