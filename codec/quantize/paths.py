@@ -40,8 +40,10 @@ class Paths:
 
         No distance changes by more than x moves. So the same sums are kept while x moves by less than half of
         what the first that is left out is farther away than the last that is kept; likewise with the two
-        nearest at the end.
+        nearest at the end. In float64, where close calls are decided, those that are near are looked at one
+        by one: between two sums the border is where both are as near.
         """
+        exact = x.dtype == torch.float64
         n, dim = x.shape
         residual = x[:, None]  # [n, paths, dim]
         chosen = torch.zeros(n, 1, 0, dtype=torch.long, device=x.device)
@@ -51,22 +53,48 @@ class Paths:
             paths, size = residual.shape[1], len(codebook)
             half = residual.square().sum(2, keepdim=True) * 0.5
             scores = torch.cat([residual, torch.ones_like(half), half], 2).flatten(0, 1) @ keys
-            kept, wanted = min(self._beam, paths * size), min(self._beam + 1, paths * size)
+            kept, wanted = min(self._beam, paths * size), min(looked_at(self._beam, exact), paths * size)
             # The best of all lie at the codes whose best path is best.
             scores = scores.reshape(n, paths, size)
             few = scores.amax(1).topk(min(wanted, size), dim=1).indices
             candidates = scores.gather(2, few[:, None].expand(-1, paths, -1)).flatten(1)
             best, where = candidates.topk(wanted, dim=1)
             distance = (-2 * best).clamp(min=0).sqrt()
-            if wanted > kept:
-                gap = torch.minimum(gap, (distance[:, kept] - distance[:, kept - 1]) / 2)
-            parents, codes = where[:, :kept] // few.shape[1], few.gather(1, where[:, :kept] % few.shape[1])
-            residual = residual.gather(1, parents[..., None].expand(-1, -1, dim)) - codebook[codes]
-            earlier = chosen.gather(1, parents[..., None].expand(-1, -1, chosen.shape[2]))
-            chosen = torch.cat([earlier, codes[..., None]], 2)
+            if wanted < paths * size or (wanted > kept and not exact):
+                # All others are at least as far away as the last that is looked at.
+                gap = torch.minimum(gap, (distance[:, -1] - distance[:, kept - 1]) / 2)
+            parents, codes = where // few.shape[1], few.gather(1, where % few.shape[1])
+            left = residual.gather(1, parents[..., None].expand(-1, -1, dim)) - codebook[codes]
+            if exact and wanted > kept:
+                gap = torch.minimum(gap, _border(left, distance, kept))
+            residual = left[:, :kept]
+            earlier = chosen.gather(1, parents[:, :kept, None].expand(-1, -1, chosen.shape[2]))
+            chosen = torch.cat([earlier, codes[:, :kept, None]], 2)
         if residual.shape[1] > 1:
-            gap = torch.minimum(gap, (distance[:, 1] - distance[:, 0]) / 2)
+            if exact:
+                others = _border(residual, distance[:, : residual.shape[1]], 1)
+            else:
+                others = (distance[:, 1] - distance[:, 0]) / 2
+            gap = torch.minimum(gap, others)
         return chosen[:, 0], gap
+
+
+def looked_at(beam: int, exact: bool) -> int:
+    """How many sums of a stage are looked at: those that are kept, and what is next to them."""
+    return 2 * beam + 1 if exact else beam + 1
+
+
+def _border(left: torch.Tensor, distance: torch.Tensor, kept: int) -> torch.Tensor:
+    """How far x is at least from where one of the first `kept` sums is as near as one of the others, `[n]`.
+
+    Args:
+        left: what the sums leave of x, `[n, sums, dim]`. distance: the norms of these, `[n, sums]`.
+    """
+    squares = distance.square()
+    farther = squares[:, None, kept:] - squares[:, :kept, None]
+    apart = (left[:, :kept, None] - left[:, None, kept:]).norm(dim=3)
+    # Equal sums are no border.
+    return torch.where(apart > 0, farther / (2 * apart), torch.inf).flatten(1).amin(1)
 
 
 def _keys(codebook: torch.Tensor) -> torch.Tensor:

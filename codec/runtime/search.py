@@ -12,6 +12,8 @@ from codec.tokens import Codes
 
 # Latents searched for at once: so few that their scores stay in the processor's cache, beside a codebook.
 _ROWS = 64
+# The same for sums in a beam search, where more at once matters more.
+_SUMS = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ def _by_paths(
 ) -> tuple[np.ndarray, np.ndarray]:
     codes = np.empty((len(x), len(stages)), np.int64)
     gaps = np.empty(len(x), x.dtype)
-    at_once = max(1, _ROWS // beam)
+    at_once = max(1, _SUMS // beam)
     for first in range(0, len(x), at_once):
         part = slice(first, first + at_once)
         codes[part], gaps[part] = _paths(stages, x[part], beam)
@@ -156,6 +158,7 @@ def _by_paths(
 def _paths(stages: Sequence[Codebook], x: np.ndarray, beam: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes `[n, codebooks]` of x `[n, dim]`, and how far x may move at least until they are others."""
     n, dim = x.shape
+    exact = x.dtype == np.float64
     rows = np.arange(n)[:, None]
     residual = x[:, None]  # [n, paths, dim]
     chosen = np.zeros((n, 1, 0), np.int64)
@@ -168,7 +171,7 @@ def _paths(stages: Sequence[Codebook], x: np.ndarray, beam: int) -> tuple[np.nda
         terms[:, dim] = 1
         terms[:, dim + 1] = np.einsum("nd,nd->n", terms[:, :dim], terms[:, :dim]) * x.dtype.type(0.5)
         scores = (terms @ stage.halving).reshape(n, paths, size)
-        kept, wanted = min(beam, paths * size), min(beam + 1, paths * size)
+        kept, wanted = min(beam, paths * size), min(2 * beam + 1 if exact else beam + 1, paths * size)
         # The best of all lie at the codes whose best path is best.
         few = _largest(scores.max(1), min(wanted, size))
         candidates = scores[rows[..., None], np.arange(paths)[:, None], few[:, None]].reshape(n, -1)
@@ -177,15 +180,31 @@ def _paths(stages: Sequence[Codebook], x: np.ndarray, beam: int) -> tuple[np.nda
         order = np.argsort(-best, axis=1, kind="stable")
         where, best = where[rows, order], best[rows, order]
         distance = np.sqrt(np.maximum(-2 * best, 0))
-        if wanted > kept:
-            gap = np.minimum(gap, (distance[:, kept] - distance[:, kept - 1]) / 2)
-        parents = where[:, :kept] // few.shape[1]
-        codes = few[rows, where[:, :kept] % few.shape[1]]
-        residual = residual[rows, parents] - stage.values[codes]
-        chosen = np.concatenate([chosen[rows, parents], codes[..., None]], axis=2)
+        if wanted < paths * size or (wanted > kept and not exact):
+            gap = np.minimum(gap, (distance[:, -1] - distance[:, kept - 1]) / 2)
+        parents, codes = where // few.shape[1], few[rows, where % few.shape[1]]
+        left = residual[rows, parents] - stage.values[codes]
+        if exact and wanted > kept:
+            gap = np.minimum(gap, _border(left, distance, kept))
+        residual = left[:, :kept]
+        chosen = np.concatenate([chosen[rows, parents[:, :kept]], codes[:, :kept, None]], axis=2)
     if residual.shape[1] > 1:
-        gap = np.minimum(gap, (distance[:, 1] - distance[:, 0]) / 2)
+        if exact:
+            others = _border(residual, distance[:, : residual.shape[1]], 1)
+        else:
+            others = (distance[:, 1] - distance[:, 0]) / 2
+        gap = np.minimum(gap, others)
     return chosen[:, 0], gap
+
+
+def _border(left: np.ndarray, distance: np.ndarray, kept: int) -> np.ndarray:
+    """As in `codec.quantize.paths`."""
+    squares = np.square(distance)
+    farther = squares[:, None, kept:] - squares[:, :kept, None]
+    apart = np.linalg.norm(left[:, :kept, None] - left[:, None, kept:], axis=3)
+    border = farther / np.maximum(2 * apart, np.finfo(left.dtype).tiny)
+    found: np.ndarray = np.where(apart > 0, border, np.inf).min((1, 2))
+    return found
 
 
 def _largest(x: np.ndarray, count: int) -> np.ndarray:

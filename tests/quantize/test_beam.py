@@ -143,7 +143,9 @@ def test_the_runtimes_search_finds_the_same(sizes: tuple[int, ...], beam: int, d
     generator = torch.Generator().manual_seed(0)
     codebooks = [torch.randn(size, 6, generator=generator).double() for size in sizes]
     z = 2 * torch.randn(1, 6, 300, generator=generator).double()
-    expected = Paths(codebooks, beam).encode(z)
+    expected = Paths([book.to(getattr(torch, np.dtype(dtype).name)) for book in codebooks], beam).encode(
+        z.to(getattr(torch, np.dtype(dtype).name))
+    )
     x = z[0].T.contiguous().numpy().astype(dtype)
     stages = [Codebook(book.numpy().astype(dtype), book.numpy().astype(dtype)) for book in codebooks]
     codes, unsure = search.encode(stages, x, np.full(300, 1e-5, dtype), beam)

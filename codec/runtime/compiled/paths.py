@@ -53,19 +53,22 @@ def extend(
     halves: np.ndarray,
     first: int,
     count: int,
+    exact: bool,
 ) -> tuple[int, float]:
     """Extends paths by one code of each of `count` codebooks; returns how many there are then, and the gap.
 
     Args:
         residuals: what paths leave, `[beam, dim]`, float32 or float64. chosen: their codes, `[beam, stages]`.
             distances: of what they leave, `[beam]`, the least first. All are changed in place.
-        tables, halves: as of `kernels.search`. first: the number of their first codebook among all.
+        tables, halves: as of `kernels.search`. first: the number of their first codebook among all. exact:
+            the gap is that of the borders between sums, and not a simple bound.
     """
     beam, dim = residuals.shape
     size = tables.shape[1]
+    most = 2 * beam + 1 if exact else beam + 1
     scores = np.empty((beam, size), residuals.dtype)
-    best = np.empty(beam + 1)
-    parent, code = np.empty(beam + 1, np.int64), np.empty(beam + 1, np.int64)
+    best = np.empty(most)
+    parent, code = np.empty(most, np.int64), np.empty(most, np.int64)
     before, codes = np.empty_like(residuals), np.empty_like(chosen)
     gap = np.inf
     for stage in range(count):
@@ -74,15 +77,16 @@ def extend(
         for p in range(paths):
             for i in range(size):
                 score = scores[p, i]
-                if found <= beam or score > best[found - 1]:
-                    # Into its place among the best, of which there is one more than are kept.
-                    at = found if found <= beam else found - 1
+                if found < most or score > best[found - 1]:
+                    # Into its place among the best.
+                    at = found if found < most else found - 1
                     found = at + 1
                     while at > 0 and best[at - 1] < score:
                         best[at], parent[at], code[at] = best[at - 1], parent[at - 1], code[at - 1]
                         at -= 1
                     best[at], parent[at], code[at] = score, p, i
         before[:], codes[:] = residuals, chosen
+        every = paths * size
         paths = min(found, beam)
         for p in range(paths):
             for j in range(dim):
@@ -90,8 +94,17 @@ def extend(
             chosen[p] = codes[parent[p]]
             chosen[p, first + stage] = code[p]
             distances[p] = math.sqrt(max(0.0, -2 * best[p]))
-        if found > beam:
-            gap = min(gap, (math.sqrt(max(0.0, -2 * best[beam])) - distances[beam - 1]) / 2)
+        if found < every or (found > paths and not exact):
+            gap = min(gap, (math.sqrt(max(0.0, -2 * best[found - 1])) - distances[paths - 1]) / 2)
+        if exact:
+            for p in range(paths):
+                for other in range(paths, found):
+                    apart = 0.0
+                    for j in range(dim):
+                        value = before[parent[other], j] - widened(tables[stage, code[other], j])
+                        apart += (value - residuals[p, j]) ** 2
+                    if apart > 0:
+                        gap = min(gap, (best[p] - best[other]) / math.sqrt(apart))
     return paths, gap
 
 
@@ -104,10 +117,14 @@ def search(latent: np.ndarray, parts: list[tuple[Any, Any]], beam: int) -> tuple
     residuals = np.zeros((beam, len(latent)), latent.dtype)
     residuals[0] = latent
     chosen, distances = np.zeros((beam, stages), np.int64), np.zeros(beam)
-    paths, gap, first = 1, math.inf, 0
+    paths, gap, first, exact = 1, math.inf, 0, latent.dtype == np.float64
     for tables, halves in parts:
-        paths, own = extend(paths, residuals, chosen, distances, tables, halves, first, len(tables))
+        paths, own = extend(paths, residuals, chosen, distances, tables, halves, first, len(tables), exact)
         gap, first = min(gap, own), first + len(tables)
-    if paths > 1:
+    if not exact and paths > 1:
         gap = min(gap, (distances[1] - distances[0]) / 2)
+    for other in range(1, paths if exact else 1):
+        apart = float(np.linalg.norm(residuals[other] - residuals[0]))
+        if apart > 0:
+            gap = min(gap, (distances[other] ** 2 - distances[0] ** 2) / (2 * apart))
     return chosen[0], gap
