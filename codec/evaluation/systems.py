@@ -59,7 +59,7 @@ class System(Protocol):
 
 @dataclass(frozen=True)
 class ModelSystem:
-    """A model of this package (`shipped.load` finds it), which encodes once and decodes each rate."""
+    """A model of this package (`shipped.load` finds it), which encodes and decodes at each rate."""
 
     name: str
     kbps: tuple[float, ...]
@@ -77,17 +77,12 @@ class ModelSystem:
 
     def code(self, audio: np.ndarray, sample_rate: int, folder: str) -> Iterator[Decoded]:
         model = self.load()
-        tokens = model.encode(audio, sample_rate, kbps=max(self.kbps))
         for kbps in self.kbps:
-            sizes = model.sizes_for(kbps)
-            if sizes == tokens.codebook_sizes[: len(sizes)]:
-                part = tokens.at(codebooks=len(sizes))
-            else:  # a last codebook that is smaller than the one of higher rates
-                part = model.encode(audio, sample_rate, kbps=kbps)
+            tokens = model.encode(audio, sample_rate, kbps=kbps)
             file = io.BytesIO()
-            write(file, part)
+            write(file, tokens)
             file_kbps = 8 * len(file.getvalue()) / tokens.duration / tokens.channels / 1000
-            yield Decoded(part.kbps, file_kbps, model.decode(part))
+            yield Decoded(tokens.kbps, file_kbps, model.decode(tokens))
 
 
 def model_systems(
