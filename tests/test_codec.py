@@ -96,9 +96,7 @@ def test_batches_without_audio_are_empty(model: Codec) -> None:
     assert empty == model.encode(np.zeros(0, np.float32), 16000)
 
 
-def test_a_lower_rate_can_be_read_from_a_higher_one(
-    model: Codec, tokens: Tokens, speech: np.ndarray
-) -> None:
+def test_a_lower_rate_can_be_read_from_a_higher_one(model: Codec, tokens: Tokens, speech: np.ndarray) -> None:
     """The search looks as far ahead as there are codes, so a recording encoded at that rate is no worse."""
     for kbps in (0.5, 1.5, 3.2, 6, 8):
         made = [model.encode(speech[:80000], 16000, kbps=kbps), tokens.at(kbps=kbps)]

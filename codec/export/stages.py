@@ -42,10 +42,6 @@ def stages_of(quantizer: Quantizer) -> Stages:
     if isinstance(quantizer, SplitQuantizer):
         halves = ("semantic", quantizer.semantic), ("acoustic", quantizer.acoustic)
         found = [_of_residual(half.residual, f"quantizer.{name}.residual") for name, half in halves]
-        if any(half.residual.config.beam > 1 for _, half in halves):
-            raise ModelError(
-                "A split quantizer cannot be exported to ONNX with a beam search: set beam to 1."
-            )
         if any(part.packed for part in found):
             raise ModelError("A split quantizer is exported to ONNX with Euclidean codebooks only.")
         inner = quantizer.semantic.project.out_features
@@ -59,6 +55,8 @@ def _of_residual(quantizer: Quantizer, name: str) -> Stages:
         raise ModelError(
             f"{type(quantizer).__name__} cannot be exported to ONNX: only residual quantizers can."
         )
+    if quantizer.config.beam > 1 and name != "quantizer":
+        raise ModelError("A split quantizer cannot be exported to ONNX with a beam search: set beam to 1.")
     stages = [stage for stage in quantizer.stages if isinstance(stage, Stage)]
     if all(isinstance(stage, EuclideanStage | GradientStage) for stage in stages):
         return Stages(names=tuple(f"{name}.stages.{k}.codebook" for k in range(len(stages))))
