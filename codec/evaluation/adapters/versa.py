@@ -47,10 +47,9 @@ def resynthesize(
     lines: dict[str, list[str]] = {name: [] for name in names}
     for number, path in enumerate(paths):
         audio, sample_rate = read_audio(path)
-        tokens = codec.encode(audio, sample_rate, kbps=max(kbps))
         key = f"{number:06d}-{'-'.join(Path(path).stem.split())}"
         for name, rate in zip(names, [None, *sorted(kbps)], strict=True):
-            made = audio if rate is None else codec.decode(tokens.at(kbps=rate))
+            made = audio if rate is None else codec.decode(codec.encode(audio, sample_rate, kbps=rate))
             target = os.path.abspath(os.path.join(folder, name, f"{key}.wav"))
             _make_folder(os.path.dirname(target))
             with AudioWriter(target, sample_rate, len(made)) as writer:

@@ -69,13 +69,12 @@ def compare(
     if audio.shape[1] == 0:
         raise AudioError("the recording has no samples, so there is nothing to hear.")
     held = sorted({codebooks_for(rate, None, model.frame_rate, model.codebook_sizes) for rate in kbps})
-    tokens = model.encode(audio, sample_rate, codebooks=held[-1])
     measures = quick_measures()
     reference = resample(audio, sample_rate, _MEASURED_AT) if measures else audio
     decoded: dict[str, np.ndarray] = {}
     found: list[Measurement] = []
     for codebooks in held:
-        part = tokens.at(codebooks=codebooks)
+        part = model.encode(audio, sample_rate, codebooks=codebooks)
         data = io.BytesIO()
         write(data, part)
         heard = model.decode(part)
@@ -84,7 +83,7 @@ def compare(
         file_kbps = 8 * len(data.getvalue()) / part.duration / part.channels / 1000
         found.append(Measurement(model.name, part.kbps, file_kbps, values))
         decoded[found[-1].label] = heard
-    recording = Recording(file, tokens.duration, sample_rate, len(audio), tuple(found))
+    recording = Recording(file, audio.shape[1] / sample_rate, sample_rate, len(audio), tuple(found))
     rows = tuple(_row(item) for item in found)
     return Report(f"{file} through {model.name}", rows, (recording,)), Clip(file, sample_rate, audio, decoded)
 
