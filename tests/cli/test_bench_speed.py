@@ -26,7 +26,7 @@ def test_speed_is_measured_for_each_contender(capsys: pytest.CaptureFixture[str]
             assert 0 < row[part]["slowest"] <= row[part]["x_real_time"] <= row[part]["fastest"]
     own = found["about"]["speech-16k, torch"]
     # The matrices alone: 4 and 6 blocks of 2 x 384 x 768, the codebooks, and the filter banks.
-    assert 0.15e9 < min(own["macs"]) <= max(own["macs"]) < 0.3e9
+    assert 0.15e9 < min(own["macs"]) <= max(own["macs"]) < 0.5e9
     assert own["first_byte_ms"] > 40
     assert own["frame_ms"]["both"]["median"] <= own["frame_ms"]["both"]["maximum"]
     assert own["peak_mib"] > 50
