@@ -118,8 +118,8 @@ def test_codes_and_waveforms_are_the_peer_s_at_every_length(
         with torch.no_grad():
             codes = exact.encode(torch.from_numpy(x).double(), num_quantizers=codebooks).audio_codes
         tokens = ours.encode(x[:, 0], 24_000, codebooks=codebooks)
-        # The peer measures distances in float32 whatever its type: rounding decides a close call, and not alike
-        # on all processors.
+        # The peer measures distances in float32 whatever its type: rounding decides a close call, and not
+        # alike on all processors.
         assert (tokens.codes != codes.numpy()).any(axis=1).sum() <= 1
         with torch.no_grad():
             made = peer.decode(torch.from_numpy(tokens.codes.astype(np.int64)))
