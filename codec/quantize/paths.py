@@ -53,7 +53,7 @@ class Paths:
             paths, size = residual.shape[1], len(codebook)
             half = residual.square().sum(2, keepdim=True) * 0.5
             scores = torch.cat([residual, torch.ones_like(half), half], 2).flatten(0, 1) @ keys
-            kept, wanted = min(self._beam, paths * size), min(looked_at(self._beam, exact), paths * size)
+            kept, wanted = min(self._beam, paths * size), min(_looked_at(self._beam, exact), paths * size)
             # The best of all lie at the codes whose best path is best.
             scores = scores.reshape(n, paths, size)
             few = scores.amax(1).topk(min(wanted, size), dim=1).indices
@@ -79,7 +79,7 @@ class Paths:
         return chosen[:, 0], gap
 
 
-def looked_at(beam: int, exact: bool) -> int:
+def _looked_at(beam: int, exact: bool) -> int:
     """How many sums of a stage are looked at: those that are kept, and what is next to them."""
     return 2 * beam + 1 if exact else beam + 1
 

@@ -166,13 +166,13 @@ class _CompiledEncoding(OnnxEncoding):
     def _search(self, latent: np.ndarray, rounding: float) -> tuple[np.ndarray, bool]:
         """Codes `[codebooks]` of a latent float64 `[dim]`; whether they could be others, if rounded."""
         engine, size = self._compiled, float(self.size(latent[None])[0])
-        close, bound, residual = (rounding + SEARCH) * size, rounding * size, latent.copy()
+        close, bound = (rounding + SEARCH) * size, rounding * size
         if engine.beam > 1:
             codes, gap = paths.search(latent.astype(np.float32), self._parts, engine.beam)
             if gap <= close:
                 codes, gap = paths.search(latent, self._wide_parts, engine.beam)
             return codes, gap <= bound
-        codes = np.empty(len(self.fast), np.int64)
+        codes, residual = np.empty(len(self.fast), np.int64), latent.copy()
         unsure = kernels.search(residual, *engine.tables, close, bound, codes[: self._stages])
         if self._last is not None:
             unsure |= kernels.search(residual, *self._last, close, bound, codes[self._stages :])
