@@ -14,6 +14,7 @@ from codec.engine import EncodingState, Engine
 from codec.errors import ConfigError, ModelError
 from codec.streaming import StreamDecoder, StreamEncoder, StreamFormat
 from codec.tokens import Codes, Tokens, ladder, rates, sizes_for
+from codec.variable import price_for
 
 
 class Codec:
@@ -78,6 +79,27 @@ class Codec:
         """
         return sizes_for(kbps, codebooks, self.frame_rate, self.codebook_sizes, self._facts.smaller)
 
+    @property
+    def vbr(self) -> tuple[float, float] | None:
+        """The least and the highest variable bitrate, in kbps per channel; None where there is none."""
+        prices = self._facts.prices
+        return (prices[0].kbps, prices[-1].kbps) if prices else None
+
+    def choice_for(
+        self, kbps: float | None = None, codebooks: int | None = None, vbr: float | None = None
+    ) -> tuple[tuple[int, ...], float]:
+        """Sizes of the codebooks that `encode` uses, and the price of a code (`codec.variable`; 0 without).
+
+        Raises:
+            ConfigError: a rate that the model lacks, or more than one is given.
+        """
+        if vbr is None:
+            return self.sizes_for(kbps, codebooks), 0.0
+        if kbps is not None or codebooks is not None:
+            raise ConfigError("Give vbr, kbps or codebooks, and not more than one of them.")
+        found = price_for(vbr, self._facts.prices, self.name)
+        return self.codebook_sizes[: found.codebooks], found.price
+
     def info(self) -> dict[str, Any]:
         """Facts of the model as plain values."""
         return {
@@ -89,6 +111,7 @@ class Codec:
             "codebooks": len(self.codebook_sizes),
             "codebook_size": max(self.codebook_sizes),
             "kbps": self.kbps,
+            "vbr": self.vbr,
             "parameters": self._facts.parameters,
         }
 
@@ -99,6 +122,7 @@ class Codec:
         *,
         kbps: float | None = None,
         codebooks: int | None = None,
+        vbr: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Tokens:
         """Tokens of a recording.
@@ -107,7 +131,9 @@ class Codec:
             audio: `[samples]` or `[channels, samples]`, float (full scale is 1) or PCM integers.
             sample_rate: its rate in Hz; decoding returns audio at this rate.
             kbps: per channel; the largest bitrate of `Codec.kbps` that is not above it.
-            codebooks: their number, instead of kbps; all if neither is given.
+            codebooks: their number, instead of kbps; all if nothing is given.
+            vbr: kbps that a token file has on average over speech, instead: frames that need no more codes
+                take code 0 of a codebook, which adds nothing and hardly takes space in a file.
             metadata: kept with the tokens.
 
         Raises:
@@ -115,9 +141,24 @@ class Codec:
             ConfigError: a rate that the model lacks.
         """
         x = check_audio(audio)
-        stream = self.stream_encoder(sample_rate=sample_rate, channels=len(x), kbps=kbps, codebooks=codebooks)
+        sizes, price = self.choice_for(kbps, codebooks, vbr)
+        return self._encode(x, sample_rate, sizes, price, metadata)
+
+    def encode_at(self, audio: np.ndarray, sample_rate: int, price: float) -> Tokens:
+        """As `encode` with all codebooks, at a price of a code in squared distance (`codec.variable`)."""
+        return self._encode(check_audio(audio), sample_rate, self.codebook_sizes, price, None)
+
+    def _encode(
+        self,
+        x: np.ndarray,
+        sample_rate: int,
+        sizes: tuple[int, ...],
+        price: float,
+        metadata: Mapping[str, str] | None,
+    ) -> Tokens:
+        stream = self._stream_encoder(sizes, price, sample_rate, len(x))
         codes = np.concatenate([stream.push(x), stream.flush()], axis=2)
-        return self._tokens(codes, stream.codebook_sizes, sample_rate, x.shape[1], metadata)
+        return self._tokens(codes, sizes, sample_rate, x.shape[1], metadata)
 
     def encode_batch(
         self,
@@ -126,6 +167,7 @@ class Codec:
         *,
         kbps: float | None = None,
         codebooks: int | None = None,
+        vbr: float | None = None,
     ) -> list[Tokens]:
         """Tokens of several recordings, computed together; each is exactly what `encode` gives for it alone.
 
@@ -135,9 +177,9 @@ class Codec:
         """
         if not self._form.fills:
             # Where a recording ends matters to every layer, so they cannot be padded to one length.
-            return [self.encode(x, sample_rate, kbps=kbps, codebooks=codebooks) for x in recordings]
-        sizes = self.sizes_for(kbps, codebooks)
-        encoding = self._engine.encoding(sizes)
+            return [self.encode(x, sample_rate, kbps=kbps, codebooks=codebooks, vbr=vbr) for x in recordings]
+        sizes, price = self.choice_for(kbps, codebooks, vbr)
+        encoding = self._engine.encoding(sizes, price)
         clips = [check_audio(x) for x in recordings]
         rows = [
             row
@@ -186,16 +228,19 @@ class Codec:
         channels: int = 1,
         kbps: float | None = None,
         codebooks: int | None = None,
+        vbr: float | None = None,
     ) -> StreamEncoder:
         """An encoder for one recording that arrives in chunks; sample_rate (Hz) defaults to the model's."""
-        sizes = self.sizes_for(kbps, codebooks)
+        sizes, price = self.choice_for(kbps, codebooks, vbr)
         rate = self.sample_rate if sample_rate is None else sample_rate
+        return self._stream_encoder(sizes, price, rate, channels)
+
+    def _stream_encoder(
+        self, sizes: tuple[int, ...], price: float, sample_rate: int, channels: int
+    ) -> StreamEncoder:
+        encoding = self._engine.encoding(sizes, price)
         return StreamEncoder(
-            self._engine.encoding(sizes),
-            self._form,
-            sample_rate=rate,
-            channels=channels,
-            codebook_sizes=sizes,
+            encoding, self._form, sample_rate=sample_rate, channels=channels, codebook_sizes=sizes
         )
 
     def stream_decoder(

@@ -15,6 +15,7 @@ import numpy as np
 
 from codec.segments import Levels
 from codec.tokens import Codes
+from codec.variable import Price
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ModelFacts:
     sample_rate: in Hz. hop_length: samples per frame of codes.
     codebook_sizes: entries of every codebook, the coarsest first.
     smaller: sizes, rising, that each codebook can have besides its own where it is the last one.
+    prices: for variable bitrates, by rising bitrate.
     delay: samples that decoding lags. parameters: weights that training has set.
     lead: frames that the first step of a stream needs, if it is not the only one.
     fills: whether a stream's last frame is filled up with silence; if not, its last step takes a part of one.
@@ -42,6 +44,7 @@ class ModelFacts:
     lead: int = 1
     fills: bool = True
     channels: int = 1
+    prices: tuple[Price, ...] = ()
 
     @property
     def frame_rate(self) -> Fraction:
@@ -114,8 +117,11 @@ class Engine(Protocol):
     @property
     def facts(self) -> ModelFacts: ...
 
-    def encoding(self, codebook_sizes: tuple[int, ...]) -> Encoding:
-        """Encodes with codebooks of these sizes, one of the model's choices."""
+    def encoding(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> Encoding:
+        """Encodes with codebooks of these sizes, one of the model's choices.
+
+        price: what a code must gain, in squared distance, not to be skipped (`codec.quantize.prices`).
+        """
         ...
 
     def decoding(self, codebook_sizes: tuple[int, ...]) -> Decoding:

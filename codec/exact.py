@@ -101,18 +101,21 @@ class ExactEncoder:
         self._rounding = ROUNDING if network.device.type == "mps" else network.encoder.rounding
         self._whole = self._search(network.quantizer, len(network.quantizer.codebook_sizes))
 
-    def search(self, n_codebooks: int, quantizer: Quantizer | None = None) -> Search:
-        """What `step` looks for: n_codebooks of the network's quantizer, or of another one of its latents."""
-        if quantizer is None:
-            return replace(self._whole, n_codebooks=n_codebooks)
-        return self._search(quantizer, n_codebooks)
+    def search(self, n_codebooks: int, quantizer: Quantizer | None = None, price: float = 0.0) -> Search:
+        """What `step` looks for: n_codebooks of the network's quantizer, or of another one of its latents.
 
-    def _search(self, quantizer: Quantizer, n_codebooks: int) -> Search:
-        exact = prepare(copy.deepcopy(quantizer).to(self._place, torch.float64))
+        price: as of `quantize.prepared.prepare`.
+        """
+        if quantizer is None and price == 0:
+            return replace(self._whole, n_codebooks=n_codebooks)
+        return self._search(self._network.quantizer if quantizer is None else quantizer, n_codebooks, price)
+
+    def _search(self, quantizer: Quantizer, n_codebooks: int, price: float = 0.0) -> Search:
+        exact = prepare(copy.deepcopy(quantizer).to(self._place, torch.float64), price)
         # Equal vectors are equally near: which one a search returns is chance, so the first stands for all.
         firsts = [indices.cpu() for indices in quantizer.first_equals()]
         differ = all(torch.equal(indices, torch.arange(len(indices))) for indices in firsts)
-        return Search(n_codebooks, prepare(quantizer), exact, None if differ else firsts)
+        return Search(n_codebooks, prepare(quantizer, price), exact, None if differ else firsts)
 
     @torch.inference_mode()
     def step(

@@ -47,7 +47,8 @@ Progress = Callable[[float, float | None], None]
 class Coded:
     """What was encoded or decoded.
 
-    seconds: of audio. kbps: per channel, of the codes. warnings: sentences that the user should see.
+    seconds: of audio. kbps: per channel, of the codes. vbr: of the file, about, where that was asked for.
+    warnings: sentences that the user should see.
     """
 
     seconds: float
@@ -56,6 +57,7 @@ class Coded:
     codebooks: int
     kbps: float
     warnings: list[str] = field(default_factory=list)
+    vbr: float | None = None
 
 
 def no_progress(done: float, total: float | None) -> None:
@@ -69,6 +71,7 @@ def encode_file(
     *,
     kbps: float | None = None,
     codebooks: int | None = None,
+    vbr: float | None = None,
     metadata: Mapping[str, str] | None = None,
     raw: RawFormat | None = None,
     tables: Tables | None = None,
@@ -80,7 +83,7 @@ def encode_file(
     half a second go out as they are made. A model that needs whole recordings reads its source into memory.
 
     Args:
-        kbps, codebooks: as in `Codec.encode`.
+        kbps, codebooks, vbr: as in `Codec.encode`.
         metadata: kept in the token file.
         raw: what the samples of a source without a header are.
         tables: of the entropy coding (`codec.tokenfile.tables_of`); None packs the codes plainly.
@@ -94,7 +97,7 @@ def encode_file(
         if not model.streams:
             parts = list(reader.blocks(_MAX_BLOCK))
             audio = np.concatenate([np.zeros((reader.channels, 0), np.float32), *parts], axis=1)
-            tokens = model.encode(audio, rate, kbps=kbps, codebooks=codebooks, metadata=metadata)
+            tokens = model.encode(audio, rate, kbps=kbps, codebooks=codebooks, vbr=vbr, metadata=metadata)
             progress(tokens.duration, tokens.duration)
             with _token_output(target) as file:
                 writer = PageWriter(file, header_of(tokens), tables)
@@ -102,7 +105,7 @@ def encode_file(
                 writer.close(tokens.n_samples)
             return Coded(tokens.duration, rate, reader.channels, tokens.codebooks, tokens.kbps)
         stream = model.stream_encoder(
-            sample_rate=rate, channels=reader.channels, kbps=kbps, codebooks=codebooks
+            sample_rate=rate, channels=reader.channels, kbps=kbps, codebooks=codebooks, vbr=vbr
         )
         header = header_of(
             Tokens(
@@ -130,7 +133,8 @@ def encode_file(
                 progress(stream.n_samples / rate, total)
             writer.push(stream.flush())
             writer.close(stream.n_samples)
-        return Coded(stream.n_samples / rate, rate, reader.channels, stream.n_codebooks, header.kbps)
+        seconds = stream.n_samples / rate
+        return Coded(seconds, rate, reader.channels, stream.n_codebooks, header.kbps, vbr=vbr)
 
 
 def decode_file(

@@ -41,6 +41,7 @@ class TorchEngine:
             hop_length=config.frame_length,
             codebook_sizes=network.quantizer.codebook_sizes,
             smaller=() if smaller is None else tuple(smaller.sizes),
+            prices=() if smaller is None else smaller.prices,
             delay=network.decoder.delay,
             parameters=sum(p.numel() for p in network.parameters()),
             lead=max(network.encoder.lead, network.decoder.lead),
@@ -58,10 +59,10 @@ class TorchEngine:
         """The whole quantizer, ready to decode: a copy of megabytes, so one for all decoders."""
         return prepare(self.network.quantizer)
 
-    def encoding(self, codebook_sizes: tuple[int, ...]) -> _TorchEncoding:
+    def encoding(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> _TorchEncoding:
         quantizer = self.quantizer(codebook_sizes)
         other = None if quantizer is self.network.quantizer else quantizer
-        return _TorchEncoding(self.encoder, self.encoder.search(len(codebook_sizes), other))
+        return _TorchEncoding(self.encoder, self.encoder.search(len(codebook_sizes), other, price))
 
     def decoding(self, codebook_sizes: tuple[int, ...]) -> _TorchDecoding:
         quantizer = self.quantizer(codebook_sizes)

@@ -64,7 +64,7 @@ class TorchWholeEngine(TorchEngine):
             parts = [part * scales[:, i, None, None] for i, part in enumerate(parts)]
         return _cross_fade(parts, segments.step).cpu().numpy()
 
-    def encoding(self, codebook_sizes: tuple[int, ...]) -> NoReturn:
+    def encoding(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> NoReturn:
         """Raises ModelError: this network does not stream."""
         raise ModelError(f"{self.facts.name} encodes whole recordings only.")
 

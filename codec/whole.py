@@ -44,6 +44,7 @@ class WholeCodec(Codec):
         *,
         kbps: float | None = None,
         codebooks: int | None = None,
+        vbr: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Tokens:
         """Tokens of a recording, as `Codec.encode`.
@@ -55,7 +56,8 @@ class WholeCodec(Codec):
             AudioError: audio that is not finite, has too many channels, or more than the model's two.
             ConfigError: a rate that the model lacks, or metadata with a name that the model needs itself.
         """
-        x, sizes = check_audio(audio), self.sizes_for(kbps, codebooks)
+        # It has no variable bitrates: its engine knows of no prices.
+        x, (sizes, _) = check_audio(audio), self.choice_for(kbps, codebooks, vbr)
         taken = {SAMPLES, SCALES, _CHANNELS} & set(metadata or {})
         if taken:
             raise ConfigError(
@@ -77,9 +79,10 @@ class WholeCodec(Codec):
         *,
         kbps: float | None = None,
         codebooks: int | None = None,
+        vbr: float | None = None,
     ) -> list[Tokens]:
         """Tokens of several recordings, one after the other, as `Codec.encode_batch`."""
-        return [self.encode(x, sample_rate, kbps=kbps, codebooks=codebooks) for x in recordings]
+        return [self.encode(x, sample_rate, kbps=kbps, codebooks=codebooks, vbr=vbr) for x in recordings]
 
     def decode(self, tokens: Tokens) -> np.ndarray:
         """Audio float32 `[channels, samples]` at `tokens.sample_rate`, as `Codec.decode`."""
@@ -107,6 +110,7 @@ class WholeCodec(Codec):
         channels: int = 1,
         kbps: float | None = None,
         codebooks: int | None = None,
+        vbr: float | None = None,
     ) -> NoReturn:
         """Raises ModelError: this model does not stream."""
         self._refuse()

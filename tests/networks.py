@@ -24,7 +24,7 @@ BANDS = CodecConfig(
     hop_length=40,
     latent_dim=12,
     network=SpectralConfig(width=60, kernel_size=3, encoder_blocks=2, decoder_blocks=2, band_width=1.5),
-    quantizer=ResidualConfig(n_codebooks=4, codebook_size=64, beam=3),
+    quantizer=ResidualConfig(n_codebooks=4, codebook_size=64, beam=3, skips=0.5),
 )
 SEANET = CodecConfig(
     name="small-seanet",

@@ -69,6 +69,7 @@ def _one(job: Job, work: Work, loader: Loader, progress: Progress) -> dict[str, 
         "channels": coded.channels,
         "codebooks": coded.codebooks,
         "kbps": coded.kbps,
+        "vbr": coded.vbr,
         "bytes": os.path.getsize(job.target) if job.target != "-" else None,
         "x_realtime": round(coded.seconds / max(took, 1e-9), 2),
     }
@@ -83,8 +84,9 @@ def _make_folder(folder: str) -> None:
 
 
 def _line(facts: dict[str, Any]) -> str:
+    rate = f"{facts['kbps']:g} kbps" if facts["vbr"] is None else f"about {facts['vbr']:g} kbps"
     return printable(
-        f"{facts['output']}: {facts['seconds']:.2f} s at {facts['kbps']:g} kbps, {facts['bytes']:,} bytes, "
+        f"{facts['output']}: {facts['seconds']:.2f} s at {rate}, {facts['bytes']:,} bytes, "
         f"{facts['x_realtime']:.0f} x real time"
     )
 

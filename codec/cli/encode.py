@@ -28,6 +28,7 @@ def encode(
     output: options.Output = None,
     kbps: options.Kbps = None,
     codebooks: options.Codebooks = None,
+    vbr: options.Vbr = None,
     model: options.Model = None,
     device: options.Device = "cpu",
     runtime: options.Runtime = options.RuntimeName.auto,
@@ -46,7 +47,7 @@ def encode(
     as_json: options.Json = False,
 ) -> None:
     """Encode recordings into .cdc token files, by default beside them."""
-    options.one_rate(kbps, codebooks)
+    options.one_rate(kbps, codebooks, vbr)
     fields = _fields(metadata or [])
     raw_format = None if raw is None else _raw_format(raw)
     jobs = paths.plan(inputs, output, AUDIO_SUFFIXES, ".cdc", force)
@@ -59,7 +60,7 @@ def encode(
         from codec.tokenfile import tables_beside
 
         found = loader.load(model)
-        _check_rate(found, kbps, codebooks)
+        _check_rate(found, kbps, codebooks, vbr)
         own = entropy and not shipped.is_checkpoint(model)
         tables = tables_beside(shipped.resolve(model), found.weights_hash) if own else None
         return encode_file(
@@ -68,6 +69,7 @@ def encode(
             job.target,
             kbps=kbps,
             codebooks=codebooks,
+            vbr=vbr,
             metadata=fields,
             raw=raw_format,
             tables=tables,
@@ -77,13 +79,13 @@ def encode(
     batch.run(jobs, work, loader, as_json=as_json)
 
 
-def _check_rate(model: Codec, kbps: float | None, codebooks: int | None) -> None:
+def _check_rate(model: Codec, kbps: float | None, codebooks: int | None, vbr: float | None) -> None:
     from codec.errors import ConfigError
 
     try:
-        model.sizes_for(kbps, codebooks)
+        model.choice_for(kbps, codebooks, vbr)
     except ConfigError as error:
-        hint = "--codebooks" if kbps is None else "--kbps"
+        hint = "--vbr" if vbr is not None else "--codebooks" if kbps is None else "--kbps"
         raise typer.BadParameter(str(error), param_hint=hint) from error
 
 

@@ -53,6 +53,7 @@ def learn(
     """
     from codec import shipped
     from codec.models import store
+    from codec.quantize.prices import range_of
     from codec.tokenfile.entropy.find import SUFFIX
     from codec.tokenfile.output import output as replaced
     from codec.torch_engine import torch_codec
@@ -68,7 +69,9 @@ def learn(
     files = [Path(item.path) for item in paths.find(corpus, AUDIO_SUFFIXES | {".cdc"}) if item.error is None]
     clips: list[np.ndarray] = []
     with progress_bar(len(files)) as bar:
-        for number, item in enumerate(gather(found, files, varied=varied, seed=seed)):
+        for number, item in enumerate(
+            gather(found, files, varied=varied, seed=seed, prices=range_of(network.quantizer))
+        ):
             bar.follow(number, str(item.path))
             clips += item.codes
             if item.error is not None:

@@ -34,6 +34,9 @@ def evaluate(
         str | None,
         typer.Option(help="Bitrates, in kilobits per second and channel; default: 0.5,1,1.5,3,6,8."),
     ] = None,
+    vbr: Annotated[
+        str | None, typer.Option(metavar="KBPS,...", help="Variable bitrates to measure as well.")
+    ] = None,
     against: Annotated[
         list[str] | None,
         typer.Option(metavar="opus[@KBPS,...]", help="Compare with Opus; default: at 6, 8 and 12 kbps."),
@@ -91,7 +94,7 @@ def evaluate(
         from codec.evaluation import clips as clip_maker
         from codec.evaluation import export
         from codec.evaluation.results import METRICS
-        from codec.evaluation.systems import check_names, model_systems
+        from codec.evaluation.systems import check_names, model_systems, variable_systems
     except ImportError as error:
         if (error.name or "").startswith("codec"):
             raise
@@ -101,7 +104,8 @@ def evaluate(
     if plot_metric not in keys:
         raise typer.BadParameter(f"choose one of {', '.join(keys)}", param_hint="--plot-metric")
     models = model_systems(model or [None], rates, device)
-    systems: list[System] = [*models, *_peers(against or [], peer or [], rates)]
+    variable = [] if vbr is None else variable_systems(models, _rates(vbr, "--vbr"))
+    systems: list[System] = [*models, *variable, *_peers(against or [], peer or [], rates)]
     check_names(systems)
     found = paths.find(inputs, AUDIO_SUFFIXES)
     for item in found:

@@ -18,6 +18,13 @@ class RuntimeName(str, Enum):
 
 Kbps = Annotated[float | None, typer.Option(help="Bitrate, in kilobits per second and channel.")]
 Codebooks = Annotated[int | None, typer.Option(help="Number of codebooks, instead of --kbps.")]
+Vbr = Annotated[
+    float | None,
+    typer.Option(
+        help="Variable bitrate: kilobits per second and channel of a file of speech, on average; more where "
+        "there is something to say, and less in silence. Instead of --kbps."
+    ),
+]
 Model = Annotated[str | None, typer.Option(help="A shipped model's name, or the path of one.")]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, mps, ...")]
 Runtime = Annotated[
@@ -32,10 +39,14 @@ Output = Annotated[
 ]
 
 
-def one_rate(kbps: float | None, codebooks: int | None) -> None:
-    """A usage error when both ways to choose the bitrate are used."""
+def one_rate(kbps: float | None, codebooks: int | None, vbr: float | None = None) -> None:
+    """A usage error when several ways to choose the bitrate are used."""
     if kbps is not None and codebooks is not None:
         raise typer.BadParameter("give either --kbps or --codebooks, not both", param_hint="--codebooks")
+    if vbr is not None and (kbps is not None or codebooks is not None):
+        raise typer.BadParameter(
+            "give --vbr, --kbps or --codebooks, and only one of them", param_hint="--vbr"
+        )
 
 
 def numbers(text: str, option: str, lowest: float, highest: float) -> list[float]:

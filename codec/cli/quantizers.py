@@ -18,7 +18,9 @@ from codec.errors import AudioError, ConfigError, OutputError
 if TYPE_CHECKING:
     import torch
 
+    from codec.models.network import CodecNetwork
     from codec.quantize import Quantizer
+    from codec.variable import Price
 
 quantizers = typer.Typer(
     help="Quantization systems: list, compare and check them; smaller codebooks of a model."
@@ -61,12 +63,17 @@ def rates(
         str, typer.Option(help="Sizes that every codebook can have besides its own.")
     ] = "64,128,256,512",
     seconds: Annotated[float, typer.Option(min=1, help="Audio to count codes in, at most.")] = 3600.0,
+    priced: Annotated[
+        float, typer.Option(min=1, help="Seconds of it to measure variable bitrates on, at most.")
+    ] = 300.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the clustering and the choice of recordings.")] = 0,
     force: options.Force = False,
 ) -> None:
-    """Make smaller codebooks out of a model's own, for bitrates between those of whole codebooks.
+    """Make smaller codebooks out of a model's own, and prices for variable bitrates.
 
-    Needs no training: entries are clustered, weighted by how often the corpus uses them (RAQ).
+    Needs no training: entries are clustered, weighted by how often the corpus uses them (RAQ). What a code
+    must gain at a variable bitrate is found by encoding the corpus, if the model can skip codes; this needs
+    the tables that `codec entropy learn` makes.
     """
     from codec import shipped
     from codec.evaluation.latents import latents_of
@@ -81,7 +88,7 @@ def rates(
         raise OutputError(f"{target}: {problem}")
     network, weights_hash = store.load(weights)
     names = [item.path for item in paths.find(corpus, AUDIO_SUFFIXES) if item.error is None]
-    usage, frames = None, 0
+    usage, frames, heard = None, 0, []
     most = int(seconds * network.config.sample_rate / network.config.hop_length)
     with progress_bar(len(names)) as bar:
         for number, item in enumerate(latents_of(network, names, seed=seed)):
@@ -93,18 +100,39 @@ def rates(
             for row in item.rows:
                 found = usage_of(network.quantizer, row.T[None])
                 usage = found if usage is None else [a + b for a, b in zip(usage, found, strict=True)]
+                if frames < priced * network.config.frame_rate:
+                    heard.append(row)
                 frames += len(row)
             if frames >= most:
                 break
     if usage is None:
         raise AudioError("nothing to count codes in: CORPUS holds no readable recordings.")
     assignments = smaller_codebooks(network.quantizer, usage, wanted, seed)
-    made = files.Rates(weights_hash, [used.float().numpy() for used in usage], assignments)
+    prices = _prices(network, weights, weights_hash, heard)
+    made = files.Rates(weights_hash, [used.float().numpy() for used in usage], assignments, prices)
     files.save(made, target)
     typer.echo(
         f"{target}: smaller codebooks for {network.config.name} ({weights_hash}), from {frames:,} frames, "
         f"{target.stat().st_size:,} bytes"
     )
+    for kbps, price, codebooks in prices:
+        typer.echo(f"  variable, {kbps:5.2f} kbps: price {price:.3g}, {codebooks} codebooks")
+
+
+def _prices(
+    network: CodecNetwork, weights: Path, weights_hash: str, rows: list[torch.Tensor]
+) -> tuple[Price, ...]:
+    from codec.evaluation.variable import prices_of
+    from codec.quantize.prices import range_of
+    from codec.tokenfile import tables_beside
+
+    if range_of(network.quantizer) is None:
+        return ()
+    tables = tables_beside(weights, weights_hash)
+    if tables is None:
+        report("variable bitrates are left out: codec entropy learn makes the tables that they need.")
+        return ()
+    return prices_of(network, weights_hash, rows, tables)
 
 
 @quantizers.command("latents")

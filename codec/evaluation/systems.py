@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol
 
@@ -13,7 +13,7 @@ import numpy as np
 from codec import shipped
 from codec.codec import Codec
 from codec.errors import ConfigError
-from codec.tokenfile import write
+from codec.tokenfile import Tables, tables_beside, write
 from codec.tokens import rates
 
 DEFAULT_KBPS = (0.5, 1.0, 1.5, 3.0, 6.0, 8.0)
@@ -59,17 +59,21 @@ class System(Protocol):
 
 @dataclass(frozen=True)
 class ModelSystem:
-    """A model of this package (`shipped.load` finds it), which encodes and decodes at each rate."""
+    """A model of this package (`shipped.load` finds it), which encodes and decodes at each rate.
+
+    variable: whether these are variable bitrates.
+    """
 
     name: str
     kbps: tuple[float, ...]
     model: str | None
     device: str
     weights_hash: str
+    variable: bool = False
 
     @property
     def identity(self) -> str:
-        return f"{self.name} {self.weights_hash} {self.kbps}"
+        return f"{self.name} {self.weights_hash} {self.kbps} {'variable' if self.variable else ''}"
 
     def load(self) -> Codec:
         """The model, loaded once in each process."""
@@ -78,11 +82,17 @@ class ModelSystem:
     def code(self, audio: np.ndarray, sample_rate: int, folder: str) -> Iterator[Decoded]:
         model = self.load()
         for kbps in self.kbps:
-            tokens = model.encode(audio, sample_rate, kbps=kbps)
+            fixed, vbr = (None, kbps) if self.variable else (kbps, None)
+            tokens = model.encode(audio, sample_rate, kbps=fixed, vbr=vbr)
             file = io.BytesIO()
-            write(file, tokens)
+            write(file, tokens, tables=self._tables())
             file_kbps = 8 * len(file.getvalue()) / tokens.duration / tokens.channels / 1000
-            yield Decoded(tokens.kbps, file_kbps, model.decode(tokens))
+            yield Decoded(kbps if self.variable else tokens.kbps, file_kbps, model.decode(tokens))
+
+    def _tables(self) -> Tables | None:
+        if shipped.is_checkpoint(self.model):
+            return None
+        return tables_beside(shipped.resolve(self.model), self.weights_hash)
 
 
 def model_systems(
@@ -111,6 +121,18 @@ def model_systems(
         own = _own_rates(codec, DEFAULT_KBPS if kbps is None else kbps)
         systems.append(ModelSystem(name, own, model, device, codec.weights_hash))
     return systems
+
+
+def variable_systems(systems: Sequence[ModelSystem], vbr: Sequence[float]) -> list[ModelSystem]:
+    """The same models at variable bitrates, in kbps per channel.
+
+    Raises:
+        ConfigError: a model without one of them.
+    """
+    for system in systems:
+        for kbps in vbr:
+            system.load().choice_for(vbr=kbps)
+    return [replace(system, name=f"{system.name} vbr", kbps=tuple(vbr), variable=True) for system in systems]
 
 
 def check_names(systems: Sequence[System]) -> None:

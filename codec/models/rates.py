@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from codec.errors import ModelError, OutputError
 from codec.smaller import Assignment
+from codec.variable import Price
 
 if TYPE_CHECKING:
     from codec.quantize import Quantizer
@@ -31,11 +32,13 @@ class Rates:
     weights_hash: of the weights that they belong to.
     usage: of the entries of each codebook, float32 `[size]`.
     assignments: for each codebook, by the size of the smaller one.
+    prices: for variable bitrates, by rising bitrate; none where the model cannot skip codes.
     """
 
     weights_hash: str
     usage: Sequence[NDArray[np.float32]]
     assignments: Sequence[Mapping[int, Assignment]]
+    prices: tuple[Price, ...] = ()
 
     @property
     def sizes(self) -> list[tuple[int, ...]]:
@@ -56,7 +59,10 @@ def save(rates: Rates, path: Path) -> None:
     """Writes the file; raises OutputError."""
     from codec.models.store import replace_file
 
-    arrays: dict[str, np.ndarray] = {"weights_hash": np.array(rates.weights_hash)}
+    arrays: dict[str, np.ndarray] = {
+        "weights_hash": np.array(rates.weights_hash),
+        "prices": np.array(rates.prices, np.float64).reshape(-1, 3),
+    }
     for k, (usage, found) in enumerate(zip(rates.usage, rates.assignments, strict=True)):
         arrays[f"usage/{k}"] = usage
         arrays |= {f"assignment/{k}/{size}": part for size, part in found.items()}
@@ -82,7 +88,10 @@ def load(path: Path) -> Rates:
             _check(used, found)
             usage.append(used)
             assignments.append(found)
-        return Rates(str(arrays["weights_hash"]), usage, assignments)
+        table = arrays["prices"] if "prices" in arrays else np.zeros((0, 3))
+        _check_prices(table, len(usage))
+        prices = tuple(Price(float(kbps), float(price), int(count)) for kbps, price, count in table)
+        return Rates(str(arrays["weights_hash"]), usage, assignments, prices)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ModelError(f"{path}, which bitrates in between need, is damaged: {error}.") from error
 
@@ -102,6 +111,15 @@ def beside(weights: Path, weights_hash: str, codebook_sizes: Sequence[int]) -> R
     if tuple(len(used) for used in rates.usage) != tuple(codebook_sizes):
         raise ModelError(f"{path} is for other codebooks than the model has: make it anew.")
     return rates
+
+
+def _check_prices(prices: np.ndarray, codebooks: int) -> None:
+    if prices.ndim != 2 or prices.shape[1] != 3 or not np.isfinite(prices).all() or (prices <= 0).any():
+        raise ValueError("its prices make no sense")
+    if (prices[:, 2] > codebooks).any() or (prices[:, 2] % 1 != 0).any():
+        raise ValueError("its prices are for other codebooks")
+    if (np.diff(prices[:, 0]) <= 0).any() or (np.diff(prices[:, 1]) >= 0).any():
+        raise ValueError("its prices do not fall as bitrates rise")
 
 
 def _check(usage: np.ndarray, found: Mapping[int, Assignment]) -> None:

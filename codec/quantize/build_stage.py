@@ -34,7 +34,7 @@ def build_stage(config: ResidualConfig, size: int, dim: int) -> Stage:
         case EuclideanConfig(learning="gradient"):
             return GradientStage(lookup, size, dim, gradient, upkeep)
         case EuclideanConfig():
-            return EuclideanStage(lookup, size, dim, gradient, upkeep)
+            return EuclideanStage(lookup, size, dim, gradient, upkeep, skips=config.skips > 0)
         case CosineConfig():
             return CosineStage(lookup, size, dim, gradient, upkeep)
         case SimConfig():

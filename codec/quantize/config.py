@@ -189,6 +189,8 @@ class ResidualConfig:
         are fixed or move together (frozen, sim, scalar, lattice), and the others are errors there.
     entropy_bonus: weight of the entropy (in nats) of the batch's mean soft assignment, taken from the loss.
     beam: paths kept while encoding; more than 1 finds better codes, slower.
+    skips: probability that an item of a training batch leaves out codes that gain less than a price drawn
+        for it (`quantize.prices`), so that the bitrate can vary. Above 0, entry 0 of every codebook is zero.
     """
 
     kind: Literal["residual"] = "residual"
@@ -203,11 +205,14 @@ class ResidualConfig:
     upkeep: Upkeep = "restart"
     entropy_bonus: float = 0.0
     beam: int = 1
+    skips: float = 0.0
 
     def __post_init__(self) -> None:
         _check_codebooks(self.n_codebooks, self.codebook_size)
         if not 0 <= self.dropout <= 1:
             raise ConfigError(f"dropout is a probability between 0 and 1, not {self.dropout}.")
+        if not 0 <= self.skips <= 1:
+            raise ConfigError(f"skips is a probability between 0 and 1, not {self.skips}.")
         if not 1 <= self.beam <= 256:
             raise ConfigError(f"beam must be between 1 and 256 paths, not {self.beam}.")
         if min(self.commitment, self.restart_below, self.entropy_bonus) < 0:
@@ -234,6 +239,11 @@ class ResidualConfig:
             raise ConfigError(
                 f"Single codes of a {name} lookup cannot move, so the upkeep {self.upkeep!r} cannot help: "
                 "take 'none'."
+            )
+        if self.skips > 0 and name != "average euclidean":
+            raise ConfigError(
+                f"Codes that can be skipped need an entry of zero, which a {name} lookup does not keep: take "
+                "euclidean with learning 'average', or set skips to 0."
             )
         if self.entropy_bonus > 0 and isinstance(lookup, ScalarConfig | LatticeConfig):
             raise ConfigError(f"entropy_bonus needs a codebook, and a {name} lookup has none: set it to 0.")
@@ -265,6 +275,7 @@ class GroupedConfig:
 
     def __post_init__(self) -> None:
         _check_codebooks(self.groups * self.each.n_codebooks, self.each.codebook_size)
+        _check_no_skips(self.kind, self.each)
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -297,6 +308,7 @@ class TimeHierarchyConfig:
         if not self.strides or self.strides[-1] < 1 or any(a <= b or a % b for a, b in pairs):
             raise ConfigError(f"strides must fall, each a multiple of the next, unlike {self.strides}.")
         _check_codebooks(len(self.codebook_sizes), self.stages.codebook_size)
+        _check_no_skips(self.kind, self.stages)
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -415,6 +427,7 @@ class SplitConfig:
         if self.dim < 1:
             raise ConfigError(f"dim of a split quantizer must be positive, not {self.dim}.")
         _check_codebooks(len(self.codebook_sizes), self.semantic.codebook_size)
+        _check_no_skips(self.kind, self.semantic, self.acoustic)
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
@@ -439,6 +452,11 @@ def _size(lookup: LookupConfig, codebook_size: int) -> int:
 def _check_weight(weight: float) -> None:
     if weight < 0:
         raise ConfigError(f"codebook_weight cannot be negative, unlike {weight}.")
+
+
+def _check_no_skips(kind: str, *parts: ResidualConfig) -> None:
+    if any(part.skips > 0 for part in parts):
+        raise ConfigError(f"A {kind} quantizer cannot skip codes: set skips to 0.")
 
 
 def _check_codebooks(number: int, size: int) -> None:

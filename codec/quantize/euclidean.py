@@ -8,6 +8,7 @@ from codec.quantize.config import EuclideanConfig, Gradient, Upkeep
 from codec.quantize.gradient import pass_gradient
 from codec.quantize.kmeans import converged_kmeans, kmeans
 from codec.quantize.lookup import Match, match, nearest
+from codec.quantize.prices import SKIP
 from codec.quantize.stage import Stage, Trained
 from codec.quantize.upkeep import renew
 from codec.quantize.usage import sum_over_ranks
@@ -19,6 +20,8 @@ class EuclideanStage(Stage):
     `N <- g N + (1 - g) n`, `m <- g m + (1 - g) sum x`, `e = m / N`, with n and the sum over all vectors of
     the batch, and of all ranks, that chose the code. Laplace smoothing keeps N away from zero. With the
     learning "frozen" the codes stay where k-means, fitted offline to its end, has put them.
+
+    skips: entry 0 is, and stays, zero (`quantize.prices`).
     """
 
     codebook: torch.Tensor
@@ -32,6 +35,7 @@ class EuclideanStage(Stage):
         dim: int,
         gradient: Gradient = "straight_through",
         upkeep: Upkeep = "restart",
+        skips: bool = False,
     ) -> None:
         super().__init__()
         self.size = size
@@ -39,11 +43,13 @@ class EuclideanStage(Stage):
         self._frozen = config.learning == "frozen"
         self._gradient: Gradient = gradient
         self._upkeep: Upkeep = upkeep
+        self._skips = skips
         codebook = torch.randn(size, dim) / dim**0.5
         self.register_buffer("codebook", codebook)
         # Needed to go on training, not to encode or decode.
         self.register_buffer("usage", torch.ones(size))
         self.register_buffer("sums", codebook.clone())
+        self.keep_skip()
 
     def search(self, x: torch.Tensor) -> torch.Tensor:
         return nearest(x, self.codebook)
@@ -74,6 +80,7 @@ class EuclideanStage(Stage):
         self.usage.copy_(counts * self.size / counts.sum().clamp(min=1))
         self.usage.clamp_(min=1e-2)
         self.sums.copy_(self.codebook * self.usage[:, None])
+        self.keep_skip()
 
     @torch.no_grad()
     def learn(self, x: torch.Tensor, codes: torch.Tensor, restart_below: float) -> None:
@@ -95,8 +102,17 @@ class EuclideanStage(Stage):
             self.codebook[renewed.codes] = renewed.vectors
             self.usage[renewed.codes] = renewed.usage
             self.sums[renewed.codes] = renewed.vectors * renewed.usage[:, None]
+        self.keep_skip()
 
     @torch.no_grad()
     def forget(self) -> None:
+        self.keep_skip()
         self.usage.fill_(1)
         self.sums.copy_(self.codebook)
+
+    @torch.no_grad()
+    def keep_skip(self) -> None:
+        """Entry 0 is zero, and in use however rarely it is chosen."""
+        if self._skips:
+            self.codebook[SKIP], self.sums[SKIP] = 0, 0
+            self.usage[SKIP] = self.usage[SKIP + 1 :].mean()

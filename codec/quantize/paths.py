@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from codec.quantize.base import Exact
+from codec.quantize.prices import SKIP
 
 # Scores that are held at once; more latents than fit are searched in turns.
 _AT_ONCE = 1 << 21
@@ -25,23 +26,36 @@ class Paths:
         self._codebooks = [codebook.detach() for codebook in codebooks]
         self._keys = [_keys(codebook) for codebook in self._codebooks]
 
-    def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
-        """Codes and gaps, as `Quantizer.encode`, of latents `[batch, dim, frames]`."""
+    def encode(
+        self, z: torch.Tensor, n_codebooks: int | None = None, prices: torch.Tensor | None = None
+    ) -> Exact:
+        """Codes and gaps, as `Quantizer.encode`, of latents `[batch, dim, frames]`.
+
+        prices: what every code but the first of a codebook costs, in squared distance, `[batch]`: it is added
+            to the squared distance of a sum, and the least of all is sought (`quantize.prices`).
+        """
         batch, dim, frames = z.shape
         x = z.transpose(1, 2).reshape(-1, dim)
+        each = x.new_zeros(len(x)) if prices is None else prices.to(x).repeat_interleave(frames)
         count = len(self._codebooks) if n_codebooks is None else n_codebooks
         turn = max(1, _AT_ONCE // (self._beam * max(len(codebook) for codebook in self._codebooks)))
-        found = [self._search(part, count) for part in x.split(turn)]
+        found = [
+            self._search(part, price, count)
+            for part, price in zip(x.split(turn), each.split(turn), strict=True)
+        ]
         codes, gaps = torch.cat([codes for codes, _ in found]), torch.cat([gap for _, gap in found])
         return Exact(codes.reshape(batch, frames, count).transpose(1, 2), gaps.reshape(batch, frames))
 
-    def _search(self, x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes `[n, count]` of x `[n, dim]`, and gaps `[n]`.
+    def _search(self, x: torch.Tensor, price: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes `[n, count]` of x `[n, dim]` at prices `[n]`, and gaps `[n]`.
 
         No distance changes by more than x moves. So the same sums are kept while x moves by less than half of
         what the first that is left out is farther away than the last that is kept; likewise with the two
         nearest at the end. In float64, where close calls are decided, those that are near are looked at one
         by one: between two sums the border is where both are as near.
+
+        Prices change none of that: the root of a squared distance and prices is a distance in a space of more
+        dimensions, in which x moves as before.
         """
         exact = x.dtype == torch.float64
         n, dim = x.shape
@@ -49,13 +63,16 @@ class Paths:
         chosen = torch.zeros(n, 1, 0, dtype=torch.long, device=x.device)
         gap = torch.full((n,), torch.inf, dtype=x.dtype, device=x.device)
         distance = torch.zeros(n, 1, dtype=x.dtype, device=x.device)
+        spent, priced = torch.zeros_like(distance), bool((price > 0).any())
         for codebook, keys in zip(self._codebooks[:count], self._keys[:count], strict=True):
             paths, size = residual.shape[1], len(codebook)
-            half = residual.square().sum(2, keepdim=True) * 0.5
+            half = (residual.square().sum(2, keepdim=True) + spent[..., None]) * 0.5
             scores = torch.cat([residual, torch.ones_like(half), half], 2).flatten(0, 1) @ keys
             kept, wanted = min(self._beam, paths * size), min(_looked_at(self._beam, exact), paths * size)
             # The best of all lie at the codes whose best path is best.
             scores = scores.reshape(n, paths, size)
+            if priced:
+                scores[..., SKIP + 1 :] -= price[:, None, None] * 0.5
             few = scores.amax(1).topk(min(wanted, size), dim=1).indices
             candidates = scores.gather(2, few[:, None].expand(-1, paths, -1)).flatten(1)
             best, where = candidates.topk(wanted, dim=1)
@@ -70,6 +87,7 @@ class Paths:
             residual = left[:, :kept]
             earlier = chosen.gather(1, parents[:, :kept, None].expand(-1, -1, chosen.shape[2]))
             chosen = torch.cat([earlier, codes[:, :kept, None]], 2)
+            spent = spent.gather(1, parents[:, :kept]) + price[:, None] * (codes[:, :kept] != SKIP)
         if residual.shape[1] > 1:
             if exact:
                 others = _border(residual, distance[:, : residual.shape[1]], 1)

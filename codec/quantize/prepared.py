@@ -39,18 +39,26 @@ _FEW = 8
 _CLOSE = 3e-5
 
 
-def prepare(quantizer: Quantizer) -> Quantizer:
+def prepare(quantizer: Quantizer, price: float = 0.0) -> Quantizer:
     """The same for inference, faster where its structure allows; the quantizer itself elsewhere.
 
     Later changes of the quantizer do not reach what this returns.
+
+    price: what a code must gain, in squared distance, not to be skipped (`quantize.prices`).
+
+    Raises:
+        ConfigError: a price, and a quantizer that cannot skip codes.
     """
+    if price > 0 and not (isinstance(quantizer, ResidualQuantizer) and quantizer.config.skips > 0):
+        raise ConfigError("Only residual quantizers that were trained with skips can skip codes.")
     if isinstance(quantizer, SplitQuantizer):
         return PreparedSplit(quantizer)
     if not isinstance(quantizer, ResidualQuantizer):
         return quantizer
     stages = [stage for stage in quantizer.stages if isinstance(stage, Stage)]
-    if quantizer.config.beam > 1:
-        return PreparedPaths([stage.all_vectors().detach() for stage in stages], quantizer.config.beam)
+    if quantizer.config.beam > 1 or price > 0:
+        codebooks = [stage.all_vectors().detach() for stage in stages]
+        return PreparedPaths(codebooks, quantizer.config.beam, price)
     if all(isinstance(stage, _BY_DISTANCE) for stage in stages):
         return PreparedResidual([stage.all_vectors().detach() for stage in stages])
     if all(isinstance(stage, CosineStage | ScalarStage) for stage in stages):
@@ -144,15 +152,16 @@ class PreparedResidual(Quantizer):
 
 
 class PreparedPaths(PreparedResidual):
-    """Codebooks `[size, dim]`, searched by a beam of sums."""
+    """Codebooks `[size, dim]`, searched by a beam of sums; price: as of `prepare`."""
 
-    def __init__(self, codebooks: Sequence[torch.Tensor], beam: int) -> None:
+    def __init__(self, codebooks: Sequence[torch.Tensor], beam: int, price: float = 0.0) -> None:
         super().__init__(codebooks)
         self._paths = Paths(self.table.split(self.codebook_sizes), beam)
+        self._price = price
 
     @torch.no_grad()
     def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
-        return self._paths.encode(z, n_codebooks)
+        return self._paths.encode(z, n_codebooks, z.new_full((len(z),), self._price))
 
 
 class PreparedSearch(PreparedResidual):

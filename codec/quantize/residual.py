@@ -15,6 +15,7 @@ from codec.quantize.dropout import used_codebooks
 from codec.quantize.gradient import noise_substitution, straight_through
 from codec.quantize.lookup import first_equals, nearest
 from codec.quantize.paths import Paths
+from codec.quantize.prices import SKIP, drawn_prices
 from codec.quantize.stage import Stage
 from codec.quantize.usage import soft_entropy
 
@@ -31,6 +32,7 @@ class ResidualQuantizer(Quantizer):
         self.config = config
         if stages is None:
             stages = [build_stage(config, size, dim) for size in config.codebook_sizes]
+        self._skips = config.skips > 0
         self.codebook_sizes = tuple(stage.size for stage in stages)
         self.stages = nn.ModuleList(stages)
         self.has_gaps = config.beam > 1 or all(stage.has_gaps for stage in self._stages())
@@ -44,8 +46,12 @@ class ResidualQuantizer(Quantizer):
         """
         batch, dim, frames = z.shape
         x = z.transpose(1, 2).reshape(-1, dim)
+        prices = self.draw_prices(batch, self.config.skips).repeat_interleave(frames) if self._skips else None
         used = self._draw_codebooks(batch, z.device) if used is None else used
         used = used.repeat_interleave(frames)
+        if prices is not None:
+            # What has a price uses all codebooks, as far as they are worth it.
+            used = torch.where(prices > 0, len(self.stages), used)
         # Two residuals of equal value. `residual` carries the gradient that the stages pass on: with
         # straight-through it is zero after the first stage, so that the sum passes the gradient to z exactly
         # once. `anchor` lets the commitment of every stage reach z.
@@ -53,10 +59,15 @@ class ResidualQuantizer(Quantizer):
         codes, loss, counts = [], x.new_zeros(()), []
         for index, stage in enumerate(self._stages()):
             quantized, chosen, losses = stage.train_step(residual, anchor, self.config.commitment)
-            keep = (used > index).to(x.dtype)
+            kept = used > index
+            if prices is not None:
+                left = anchor.detach() - quantized.detach()
+                worth = anchor.detach().square().sum(1) - left.square().sum(1) > prices
+                kept, chosen = kept & worth, torch.where(worth, chosen, SKIP)
+                quantized = quantized * worth.to(x.dtype)[:, None]
+            keep = kept.to(x.dtype)
             loss = loss + (losses * keep).sum() / keep.sum().clamp(min=1)
             total = total + quantized * keep[:, None]
-            kept = keep > 0
             counts.append(torch.bincount(chosen[kept], minlength=stage.size))
             if self.config.entropy_bonus > 0:
                 bonus = soft_entropy(stage.distances(anchor[kept]))
@@ -76,8 +87,7 @@ class ResidualQuantizer(Quantizer):
     def encode(self, z: torch.Tensor, n_codebooks: int | None = None) -> Exact:
         """Codes of latents `[batch, dim, frames]`, and how far each frame is from having other codes."""
         if self.config.beam > 1:
-            codebooks = [stage.all_vectors() for stage in self._stages()[:n_codebooks]]
-            return Paths(codebooks, self.config.beam).encode(z)
+            return self.paths().encode(z, n_codebooks)
         batch, dim, frames = z.shape
         residual = z.transpose(1, 2).reshape(-1, dim)
         gap = torch.full((len(residual),), torch.inf, dtype=z.dtype, device=z.device)
@@ -89,6 +99,10 @@ class ResidualQuantizer(Quantizer):
             codes.append(matched.codes)
         stacked = torch.stack(codes, 1).reshape(batch, frames, -1).transpose(1, 2)
         return Exact(stacked, gap.reshape(batch, frames))
+
+    def paths(self) -> Paths:
+        """The codebooks as they are now, to search several sums at once, or at a price."""
+        return Paths([stage.all_vectors() for stage in self._stages()], self.config.beam)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """Latents `[batch, dim, frames]` of codes `[batch, codebooks, frames]`; any prefix of the codebooks.
@@ -135,6 +149,15 @@ class ResidualQuantizer(Quantizer):
             codes = torch.cat([nearest(part, codebook) for part in x.split(1 << 14)])
             stage.place(codebook, torch.bincount(codes, minlength=stage.size).to(x.dtype), x)
             x = x - codebook[codes]
+
+    @torch.no_grad()
+    def draw_prices(self, batch: int, share: float) -> torch.Tensor:
+        """What a code must gain for each item of a batch, in squared distance, `[batch]`.
+
+        That of a share of them is drawn, in training mode; 0 is that of the others.
+        """
+        typical = self.typical_norm().square()
+        return drawn_prices(batch, share=share if self.training else 0.0, typical=typical)
 
     def _draw_codebooks(self, batch: int, device: torch.device) -> torch.Tensor:
         """How many codebooks each item of the batch uses, `[batch]`."""

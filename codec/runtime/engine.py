@@ -59,8 +59,9 @@ class OnnxEngine:
         self._stages = codebooks.load(self.tensors, self.manifest)
         self.beam = int(json.loads(text)["quantizer"].get("beam", 1))
         self._rates = rates.beside(weights, weights_hash, facts.codebook_sizes)
-        smaller = () if self._rates is None else tuple(self._rates.sizes)
-        self.facts: ModelFacts = replace(facts, smaller=smaller)
+        if self._rates is not None:
+            facts = replace(facts, smaller=tuple(self._rates.sizes), prices=self._rates.prices)
+        self.facts: ModelFacts = facts
 
     # Each graph is loaded when it is needed first: encoding does not wait for the decoder, nor the reverse.
 
@@ -76,13 +77,15 @@ class OnnxEngine:
     def decoder(self) -> Session:
         return self._session("decoder", np.float32)
 
-    def encoding(self, codebook_sizes: tuple[int, ...]) -> OnnxEncoding:
+    def encoding(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> OnnxEncoding:
         count = len(codebook_sizes)
         fast, exact = list(self._fast[:count]), list(self._exact[:count])
         stages = self._stages_for(codebook_sizes)
         if stages[-1] is not self._stages[count - 1]:
             fast[-1] = stages[-1].exact.astype(np.float32)
             exact[-1] = stages[-1].exact.astype(np.float64)
+        if price > 0:
+            fast, exact = ([replace(book, price=price) for book in books] for books in (fast, exact))
         return OnnxEncoding(self, fast, exact, [stage.first for stage in stages])
 
     def decoding(self, codebook_sizes: tuple[int, ...]) -> OnnxDecoding:

@@ -24,6 +24,7 @@ class Codebook:
     keys: what is compared, `[size, inner]`; the values themselves for a search by Euclidean distance.
     weight, bias: features are `weight x + bias`, of length 1; `[inner, dim]` and `[inner]`, None without.
     begin: of a latent's values, x are those from here on.
+    price: what every code but the first must gain, in squared distance (`codec.quantize.prices`).
     """
 
     values: np.ndarray
@@ -31,6 +32,7 @@ class Codebook:
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
     begin: int = 0
+    price: float = 0.0
 
     def astype(self, dtype: type) -> Codebook:
         """The same in another type."""
@@ -41,6 +43,7 @@ class Codebook:
             weight=None if self.weight is None else self.weight.astype(dtype),
             bias=None if self.bias is None else self.bias.astype(dtype),
             begin=self.begin,
+            price=self.price,
         )
 
     @property
@@ -94,8 +97,12 @@ class Codebook:
 
     @cached_property
     def halving(self) -> np.ndarray:
-        """`[dim + 2, size]`: the product of (x, 1, |x|^2 / 2) with it is minus half of squared distances."""
+        """`[dim + 2, size]`: the product of (x, 1, |x|^2 / 2) with it is minus half of squared distances.
+
+        With the price of a code added to its squared distance.
+        """
         half = np.square(self.values).sum(1, keepdims=True) * self.values.dtype.type(-0.5)
+        half[1:] -= self.values.dtype.type(self.price / 2)
         return np.ascontiguousarray(np.concatenate([self.values, half, np.full_like(half, -1)], axis=1).T)
 
     @cached_property
@@ -126,7 +133,7 @@ def encode(
         bound: how far each latent may be from the true one, `[n]`; not at all if not given.
         beam: sums of codes that are kept at every stage, for a search as `codec.quantize.paths`.
     """
-    if beam > 1:
+    if beam > 1 or any(stage.price > 0 for stage in stages):
         return _by_paths(stages, x, bound, beam)
     codes = np.empty((len(x), len(stages)), np.int64)
     unsure = np.zeros(len(x), np.bool_)
@@ -163,13 +170,14 @@ def _paths(stages: Sequence[Codebook], x: np.ndarray, beam: int) -> tuple[np.nda
     residual = x[:, None]  # [n, paths, dim]
     chosen = np.zeros((n, 1, 0), np.int64)
     gap = np.full(n, np.inf, x.dtype)
-    distance = np.zeros((n, 1), x.dtype)
+    distance, spent = np.zeros((2, n, 1), x.dtype)
     for stage in stages:
         paths, size = residual.shape[1], len(stage.values)
         terms = np.empty((n * paths, dim + 2), x.dtype)
         terms[:, :dim] = residual.reshape(-1, dim)
         terms[:, dim] = 1
-        terms[:, dim + 1] = np.einsum("nd,nd->n", terms[:, :dim], terms[:, :dim]) * x.dtype.type(0.5)
+        squares = np.einsum("nd,nd->n", terms[:, :dim], terms[:, :dim])
+        terms[:, dim + 1] = (squares + spent.reshape(-1)) * x.dtype.type(0.5)
         scores = (terms @ stage.halving).reshape(n, paths, size)
         kept, wanted = min(beam, paths * size), min(2 * beam + 1 if exact else beam + 1, paths * size)
         # The best of all lie at the codes whose best path is best.
@@ -187,7 +195,9 @@ def _paths(stages: Sequence[Codebook], x: np.ndarray, beam: int) -> tuple[np.nda
         if exact and wanted > kept:
             gap = np.minimum(gap, _border(left, distance, kept))
         residual = left[:, :kept]
-        chosen = np.concatenate([chosen[rows, parents[:, :kept]], codes[:, :kept, None]], axis=2)
+        parents, codes = parents[:, :kept], codes[:, :kept]
+        spent = spent[rows, parents] + x.dtype.type(stage.price) * (codes != 0)
+        chosen = np.concatenate([chosen[rows, parents], codes[..., None]], axis=2)
     if residual.shape[1] > 1:
         if exact:
             others = _border(residual, distance[:, : residual.shape[1]], 1)

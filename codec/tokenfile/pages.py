@@ -149,7 +149,7 @@ def read_page(source: Source, at: int, head: PageHead) -> Page:
 
 def least_bytes(header: Header, frames: int) -> int:
     """Bytes that an entropy coded layer has at least, so that a small file is never long to decode."""
-    return -(-header.channels * frames // 8)
+    return -(-header.channels * frames // 64)
 
 
 def _read_plain_lengths(

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from codec.models.network import CodecNetwork, Reconstruction
-from codec.quantize import ResidualConfig
+from codec.quantize import ResidualConfig, ResidualQuantizer
 from codec.quantize.config import DropoutLaw
 from codec.quantize.dropout import used_codebooks
 from codec.quantize.top_k import TopKQuantizer
@@ -28,7 +28,8 @@ def hold_still(network: CodecNetwork, average: nn.Module) -> None:
 def reconstruct(network: CodecNetwork, audio: torch.Tensor) -> Reconstruction:
     """`CodecNetwork.forward` of audio `[batch, audio_channels, samples]`, with gradients of the decoder.
 
-    Every item uses a number of codebooks drawn by the quantizer's law, where it decodes fewer than all.
+    Every item uses a number of codebooks drawn by the quantizer's law, where it decodes fewer than all; half
+    of them use all and a price instead, where the quantizer can skip codes.
     """
     for part in (network.encoder, network.quantizer):
         part.requires_grad_(False)
@@ -36,9 +37,10 @@ def reconstruct(network: CodecNetwork, audio: torch.Tensor) -> Reconstruction:
     least = len(sizes) if isinstance(network.quantizer, TopKQuantizer) else 1
     with torch.no_grad(), torch.autocast(audio.device.type, enabled=False):
         latents, _ = network.encoder(network.filled(audio.float() / network.level(audio)))
-        codes = network.quantizer.encode(latents).codes
-        used = used_codebooks(len(sizes), len(audio), share=1.0, law=_law(network)).clamp(min=least).tolist()
-        quantized = [network.quantizer.decode(item[None, :n]) for item, n in zip(codes, used, strict=True)]
+        prices, codes = _codes(network, latents)
+        used = used_codebooks(len(sizes), len(audio), share=1.0, law=_law(network)).clamp(min=least)
+        kept = torch.where(prices > 0, len(sizes), used.to(prices.device)).tolist()
+        quantized = [network.quantizer.decode(item[None, :n]) for item, n in zip(codes, kept, strict=True)]
         counts = torch.stack(
             [torch.bincount(codes[:, k].flatten(), minlength=max(sizes)) for k in range(len(sizes))]
         )
@@ -47,6 +49,15 @@ def reconstruct(network: CodecNetwork, audio: torch.Tensor) -> Reconstruction:
     delay = network.decoder.delay
     made = decoded[..., delay : delay + audio.shape[-1]] * network.level(audio)
     return Reconstruction(made, latents.new_zeros(()), counts, latents)
+
+
+def _codes(network: CodecNetwork, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prices `[batch]`, and codes `[batch, codebooks, frames]` of latents at these prices."""
+    quantizer, batch = network.quantizer, len(latents)
+    if not isinstance(quantizer, ResidualQuantizer) or quantizer.config.skips == 0:
+        return latents.new_zeros(batch), quantizer.encode(latents).codes
+    prices = quantizer.draw_prices(batch, 0.5)
+    return prices, quantizer.paths().encode(latents, prices=prices).codes
 
 
 def _law(network: CodecNetwork) -> DropoutLaw:

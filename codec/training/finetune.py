@@ -15,6 +15,7 @@ from codec.models.config import CodecConfig, from_json
 from codec.models.network import CodecNetwork
 from codec.models.store import stored_tensors
 from codec.quantize import ResidualConfig
+from codec.quantize.euclidean import EuclideanStage
 from codec.quantize.stage import Stage
 from codec.training.adversary import Adversary
 from codec.training.discriminators import load_discriminators
@@ -41,6 +42,9 @@ def start_from_weights(network: CodecNetwork, adversary: Adversary | None, sourc
         config, states = read_checkpoint(Path(source))
         check_same(network.config, config, source)
         network.load_state_dict(_below("average.", states))
+        for stage in network.quantizer.modules():
+            if isinstance(stage, EuclideanStage):
+                stage.keep_skip()  # which the source may not have
         judges = _below("adversary.", states)
         if adversary is not None and _shapes(judges) == _shapes(adversary.state_dict()):
             adversary.load_state_dict(judges)

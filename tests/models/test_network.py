@@ -8,7 +8,7 @@ import torch
 
 from codec.models import CodecConfig
 from codec.torch_engine import torch_codec
-from tests.networks import CONFIGS, small_network
+from tests.networks import BANDS, CONFIGS, small_network
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
@@ -19,7 +19,11 @@ def test_output_has_the_input_s_length(config: CodecConfig, samples: int) -> Non
     assert made.audio.shape == (2, 1, samples)
     assert made.loss.shape == ()
     frames = -(-(samples + network.decoder.delay) // config.hop_length)
-    assert made.counts.sum(1).tolist() == [2 * frames] * 4
+    counts = made.counts.sum(1)
+    if config is BANDS:  # what is skipped does not count
+        assert (counts <= 2 * frames).all()
+    else:
+        assert counts.tolist() == [2 * frames] * 4
     assert network.reconstruct(torch.randn(2, 1, samples), 2).shape == (2, 1, samples)
 
 

@@ -20,9 +20,11 @@ from codec.models import CodecConfig, rates, store
 from codec.models.network import CodecNetwork
 from codec.models.rates import Rates
 from codec.quantize import ResidualConfig
+from codec.quantize.prices import range_of
 from codec.quantize.rates import smaller_codebooks, usage_of
 from codec.tokens import RATE_TOLERANCE, ladder, sizes_for
 from codec.torch_engine import torch_codec
+from codec.variable import Price
 from tests.networks import CONFIGS, SPECTRAL, engine_of, small_network
 
 RATE = 8000
@@ -35,7 +37,12 @@ def rates_of(network: CodecNetwork, weights_hash: str = HASH) -> Rates:
     latents = network.encoder(0.3 * torch.randn(1, 1, 400 * network.config.hop_length))[0].detach()
     usage = usage_of(network.quantizer, latents)
     made = smaller_codebooks(network.quantizer, usage, STEPS)
-    return Rates(weights_hash, [used.float().numpy() for used in usage], made)
+    prices: tuple[Price, ...] = ()
+    if (found := range_of(network.quantizer)) is not None:
+        least, most = found
+        # As many kbps as they might be: nobody has measured them.
+        prices = (Price(1.0, most, 3), Price(2.0, (least * most) ** 0.5, 4), Price(4.0, least, 4))
+    return Rates(weights_hash, [used.float().numpy() for used in usage], made, prices)
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.name)

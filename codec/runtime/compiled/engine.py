@@ -115,8 +115,8 @@ class NumbaEngine(OnnxEngine):
         )
         return found[:, : self.tables.values.shape[2]]
 
-    def encoding(self, codebook_sizes: tuple[int, ...]) -> OnnxEncoding:
-        return _CompiledEncoding(self, super().encoding(codebook_sizes), codebook_sizes)
+    def encoding(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> OnnxEncoding:
+        return _CompiledEncoding(self, super().encoding(codebook_sizes, price), codebook_sizes)
 
     def decoding(self, codebook_sizes: tuple[int, ...]) -> OnnxDecoding:
         return _CompiledDecoding(self, super().decoding(codebook_sizes), codebook_sizes)
@@ -139,6 +139,7 @@ class _CompiledEncoding(OnnxEncoding):
         super().__init__(engine, plain.fast, plain.exact, plain.first)
         self._compiled = engine
         self._stages = len(sizes)
+        self._price = plain.fast[0].price
         self._last: Tables | None = None
         if sizes[-1] != engine.tables.values.shape[1]:
             self._last = _tables(plain.fast[-1].keys[None], plain.fast[-1:])
@@ -167,10 +168,10 @@ class _CompiledEncoding(OnnxEncoding):
         """Codes `[codebooks]` of a latent float64 `[dim]`; whether they could be others, if rounded."""
         engine, size = self._compiled, float(self.size(latent[None])[0])
         close, bound = (rounding + SEARCH) * size, rounding * size
-        if engine.beam > 1:
-            codes, gap = paths.search(latent.astype(np.float32), self._parts, engine.beam)
+        if engine.beam > 1 or self._price > 0:
+            codes, gap = paths.search(latent.astype(np.float32), self._parts, engine.beam, self._price)
             if gap <= close:
-                codes, gap = paths.search(latent, self._wide_parts, engine.beam)
+                codes, gap = paths.search(latent, self._wide_parts, engine.beam, self._price)
             return codes, gap <= bound
         codes, residual = np.empty(len(self.fast), np.int64), latent.copy()
         unsure = kernels.search(residual, *engine.tables, close, bound, codes[: self._stages])
@@ -182,17 +183,25 @@ class _CompiledEncoding(OnnxEncoding):
     def _parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The codebooks as `paths.search` takes them."""
         own = self._compiled.tables
-        parts = [(own.values[: self._stages], own.halves[: self._stages])] if self._stages else []
+        parts = []
+        if self._stages:
+            parts = [(own.values[: self._stages], self._paid(own.halves[: self._stages]))]
         return parts if self._last is None else [*parts, (self._last.values, self._last.halves)]
 
     @cached_property
     def _wide_parts(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The same for a search in float64."""
         halves = -np.stack([book.halves for book in self.exact[: self._stages]]) if self._stages else None
-        parts = [] if halves is None else [(self._parts[0][0], halves)]
+        parts = [] if halves is None else [(self._parts[0][0], self._paid(halves))]
         if self._last is None:
             return parts
         return [*parts, (self._last.values, -self.exact[-1].halves[None])]
+
+    def _paid(self, halves: np.ndarray) -> np.ndarray:
+        """Halves of squared norms `[stages, size]`, negated, less half of the price of each code."""
+        paid = halves.copy()
+        paid[:, 1:] -= paid.dtype.type(self._price / 2)
+        return paid
 
 
 class _CompiledDecoding(OnnxDecoding):

@@ -12,10 +12,13 @@ from codec.runtime.compiled.kernels import widened
 
 
 @compiled
-def scores_of(table: np.ndarray, halves: np.ndarray, residuals: np.ndarray, scores: np.ndarray) -> None:
-    """Minus half of the squared distances of residuals `[paths, dim]` from entries, `[paths, size]`.
+def scores_of(
+    table: np.ndarray, halves: np.ndarray, residuals: np.ndarray, spent: np.ndarray, scores: np.ndarray
+) -> None:
+    """Minus half of the squared distances, with prices, of residuals `[paths, dim]` from entries.
 
-    Summed in the type of the residuals. table: a codebook `[size, dim]`. halves: `-|e|^2 / 2`, `[size]`.
+    Summed in the type of the residuals. table: a codebook `[size, dim]`. halves: `-|e|^2 / 2`, less half of
+    the price of each, `[size]`. spent: what each path has cost. scores: filled, `[paths, size]`.
     """
     paths, dim = residuals.shape
     four = np.empty((4, dim), residuals.dtype)
@@ -35,7 +38,7 @@ def scores_of(table: np.ndarray, halves: np.ndarray, residuals: np.ndarray, scor
             scores[p, i], scores[p, i + 1] = a + halves[i], b + halves[i + 1]
             scores[p, i + 2], scores[p, i + 3] = c + halves[i + 2], d + halves[i + 3]
     for p in range(paths):
-        half = residuals[p, 0] - residuals[p, 0]
+        half = spent[p]
         for j in range(dim):
             half += residuals[p, j] * residuals[p, j]
         half /= 2
@@ -49,19 +52,23 @@ def extend(
     residuals: np.ndarray,
     chosen: np.ndarray,
     distances: np.ndarray,
+    spent: np.ndarray,
     tables: np.ndarray,
     halves: np.ndarray,
     first: int,
     count: int,
     exact: bool,
+    price: float,
 ) -> tuple[int, float]:
     """Extends paths by one code of each of `count` codebooks; returns how many there are then, and the gap.
 
     Args:
         residuals: what paths leave, `[beam, dim]`, float32 or float64. chosen: their codes, `[beam, stages]`.
-            distances: of what they leave, `[beam]`, the least first. All are changed in place.
-        tables, halves: as of `kernels.search`. first: the number of their first codebook among all. exact:
-            the gap is that of the borders between sums, and not a simple bound.
+            distances: of what they leave, `[beam]`, the least first. spent: the prices of their codes,
+            `[beam]`. All are changed in place.
+        tables, halves: as of `kernels.search`, halves less half of the price of each code. first: the number
+            of their first codebook among all. exact: the gap is that of the borders between sums, and not a
+            simple bound. price: of every code but the first of a codebook.
     """
     beam, dim = residuals.shape
     size = tables.shape[1]
@@ -69,10 +76,10 @@ def extend(
     scores = np.empty((beam, size), residuals.dtype)
     best = np.empty(most)
     parent, code = np.empty(most, np.int64), np.empty(most, np.int64)
-    before, codes = np.empty_like(residuals), np.empty_like(chosen)
+    before, codes, paid = np.empty_like(residuals), np.empty_like(chosen), np.empty_like(spent)
     gap = np.inf
     for stage in range(count):
-        scores_of(tables[stage], halves[stage], residuals[:paths], scores[:paths])
+        scores_of(tables[stage], halves[stage], residuals[:paths], spent, scores[:paths])
         found = 0
         for p in range(paths):
             for i in range(size):
@@ -85,7 +92,7 @@ def extend(
                         best[at], parent[at], code[at] = best[at - 1], parent[at - 1], code[at - 1]
                         at -= 1
                     best[at], parent[at], code[at] = score, p, i
-        before[:], codes[:] = residuals, chosen
+        before[:], codes[:], paid[:] = residuals, chosen, spent
         every = paths * size
         paths = min(found, beam)
         for p in range(paths):
@@ -93,6 +100,7 @@ def extend(
                 residuals[p, j] = before[parent[p], j] - widened(tables[stage, code[p], j])
             chosen[p] = codes[parent[p]]
             chosen[p, first + stage] = code[p]
+            spent[p] = paid[parent[p]] + (price if code[p] != 0 else 0.0)
             distances[p] = math.sqrt(max(0.0, -2 * best[p]))
         if found < every or (found > paths and not exact):
             gap = min(gap, (math.sqrt(max(0.0, -2 * best[found - 1])) - distances[paths - 1]) / 2)
@@ -108,18 +116,23 @@ def extend(
     return paths, gap
 
 
-def search(latent: np.ndarray, parts: list[tuple[Any, Any]], beam: int) -> tuple[np.ndarray, float]:
+def search(
+    latent: np.ndarray, parts: list[tuple[Any, Any]], beam: int, price: float
+) -> tuple[np.ndarray, float]:
     """Codes `[stages]` of a latent `[dim]`, in its type, and how far it may move at least until they change.
 
-    parts: tables and halves, as of `kernels.search`, of codebooks of one size each.
+    parts: tables and halves, as of `extend`, of codebooks of one size each.
     """
     stages = sum(len(tables) for tables, _ in parts)
     residuals = np.zeros((beam, len(latent)), latent.dtype)
     residuals[0] = latent
     chosen, distances = np.zeros((beam, stages), np.int64), np.zeros(beam)
+    spent = np.zeros(beam, latent.dtype)
     paths, gap, first, exact = 1, math.inf, 0, latent.dtype == np.float64
     for tables, halves in parts:
-        paths, own = extend(paths, residuals, chosen, distances, tables, halves, first, len(tables), exact)
+        paths, own = extend(
+            paths, residuals, chosen, distances, spent, tables, halves, first, len(tables), exact, price
+        )
         gap, first = min(gap, own), first + len(tables)
     if not exact and paths > 1:
         gap = min(gap, (distances[1] - distances[0]) / 2)

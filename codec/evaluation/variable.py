@@ -1,0 +1,65 @@
+"""Which price of a code makes which bitrate, measured on speech (`codec.variable`)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from codec.models.network import CodecNetwork
+from codec.quantize import ResidualQuantizer
+from codec.quantize.prepared import prepare
+from codec.tokenfile import Tables, write
+from codec.tokens import Tokens
+from codec.variable import Price
+
+# Prices as shares of the mean squared norm of latents: from nearly all codes to hardly any.
+_PRICES = np.geomspace(2.5e-4, 0.1, 13)
+
+# Codebooks beyond those that make all but this share of the codes are left out.
+_RARE = 1e-3
+
+
+def prices_of(
+    network: CodecNetwork, weights_hash: str, rows: Sequence[torch.Tensor], tables: Tables
+) -> tuple[Price, ...]:
+    """Prices by rising bitrate, for a model whose quantizer can skip codes.
+
+    Args:
+        rows: latents of recordings, float32 `[frames, latent_dim]` each. tables: of the entropy coding.
+
+    Raises:
+        ConfigError: a quantizer that cannot skip codes.
+    """
+    assert isinstance(network.quantizer, ResidualQuantizer)
+    typical = float(network.quantizer.typical_norm().square())
+    found: list[Price] = []
+    for share in _PRICES[::-1]:
+        price = float(share) * typical
+        quantizer = prepare(network.quantizer, price)
+        codes = torch.cat([quantizer.encode(row.T[None]).codes for row in rows], dim=2).cpu().numpy()
+        used = np.cumsum((codes != 0).sum((0, 2)))
+        count = int(np.searchsorted(used, (1 - _RARE) * used[-1])) + 1
+        kbps = _kbps(network, weights_hash, codes[:, :count].astype(np.uint16), tables)
+        if not found or kbps > found[-1].kbps:
+            found.append(Price(kbps, price, max(count, found[-1].codebooks if found else 1)))
+    return tuple(found)
+
+
+def _kbps(network: CodecNetwork, weights_hash: str, codes: np.ndarray, tables: Tables) -> float:
+    """Of a token file of codes `[1, codebooks, frames]`, with all that is in it."""
+    config = network.config
+    tokens = Tokens(
+        codes=codes,
+        codebook_sizes=network.quantizer.codebook_sizes[: codes.shape[1]],
+        frame_rate=config.frame_rate,
+        sample_rate=config.sample_rate,
+        n_samples=codes.shape[2] * config.frame_length,
+        model=config.name,
+        weights_hash=weights_hash,
+    )
+    file = io.BytesIO()
+    write(file, tokens, tables=tables)
+    return 8 * len(file.getvalue()) / tokens.duration / 1000
