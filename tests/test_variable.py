@@ -77,7 +77,7 @@ def test_less_is_sent_for_less(small: Codec) -> None:
 @pytest.mark.parametrize("runtime", ["torch", "onnx", "numba"])
 def test_streams_batches_and_runtimes_give_the_same_codes(weights: Path, runtime: str, vbr: float) -> None:
     expected = codec.load(weights).encode(sound(), 8000, vbr=vbr)
-    model = codec.load(weights, runtime=runtime)  # type: ignore[arg-type]
+    model = codec.load(weights, runtime=runtime)
     assert model.encode(sound(), 8000, vbr=vbr) == expected
     pieces = model.encode_batch([sound(), sound(0.5, 2)], 8000, vbr=vbr)
     assert pieces == [expected, model.encode(sound(0.5, 2), 8000, vbr=vbr)]

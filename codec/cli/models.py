@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
+import numpy as np
+
 from codec import shipped
 from codec.cli import options
 from codec.errors import ModelError
@@ -26,11 +28,15 @@ def models(as_json: options.Json = False) -> None:
         return
     for model in found:
         low, high = model["kbps"]
+        if model["vbr"] is not None:
+            variable = ", variable ones from {:.2g} to {:.2g} kbps".format(*model["vbr"])
+        else:
+            variable = ""
         latency = "" if model["latency_ms"] is None else f", {model['latency_ms']:g} ms latency"
         print(
             f"{model['name']}{' (default)' if model['default'] else ''}: {model['sample_rate']:,} Hz, "
             f"{model['frame_rate']:g} frames/s, {model['bitrates']} bitrates from {low:g} to {high:g} kbps "
-            f"per channel{latency}, {model['bytes'] / 2**20:.1f} MiB on disk"
+            f"per channel{variable}{latency}, {model['bytes'] / 2**20:.1f} MiB on disk"
         )
 
 
@@ -56,11 +62,22 @@ def facts(weights: Path) -> dict[str, Any]:
             "codebook_size": size,
             "kbps": kbps,
             "bitrates": len(steps),
+            "vbr": _variable(weights),
             "latency_ms": None if hops is None else 1000 * hops * hop / rate,
             "bytes": weights.stat().st_size,
         }
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, BadZipFile) as error:
         raise ModelError(f"The model's configuration {path} cannot be read: {error!r}.") from error
+
+
+def _variable(weights: Path) -> list[float] | None:
+    """The least and the highest variable bitrate, in kbps per channel; None where there is none."""
+    path = weights.with_suffix(".rates.npz")
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        prices = file["prices"] if "prices" in file.files else np.zeros((0, 3))
+    return [float(prices[0, 0]), float(prices[-1, 0])] if len(prices) else None
 
 
 def _smaller(weights: Path, codebooks: int) -> list[list[int]]:
