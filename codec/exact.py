@@ -14,6 +14,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import torch
 
@@ -23,6 +24,9 @@ from codec.nn.rows import Row, gather
 from codec.quantize import Quantizer
 from codec.quantize.prepared import prepare
 from codec.recheck import ROUNDING, SEARCH, Window, windows
+
+# Prices (`codec.variable`) whose searches are kept.
+_PRICES_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -99,16 +103,20 @@ class ExactEncoder:
         self._typical = float(network.quantizer.typical_norm())
         # Where there is no float64, no layer can be more exact than usual.
         self._rounding = ROUNDING if network.device.type == "mps" else network.encoder.rounding
-        self._whole = self._search(network.quantizer, len(network.quantizer.codebook_sizes))
+        count = len(network.quantizer.codebook_sizes)
+        self._whole = self._search(network.quantizer, count)
+        # Clips of a corpus come at one price, or few, and making a search takes longer than a short clip.
+        self._at_price = lru_cache(_PRICES_KEPT)(partial(self._search, network.quantizer, count))
 
     def search(self, n_codebooks: int, quantizer: Quantizer | None = None, price: float = 0.0) -> Search:
         """What `step` looks for: n_codebooks of the network's quantizer, or of another one of its latents.
 
         price: as of `quantize.prepared.prepare`.
         """
-        if quantizer is None and price == 0:
-            return replace(self._whole, n_codebooks=n_codebooks)
-        return self._search(self._network.quantizer if quantizer is None else quantizer, n_codebooks, price)
+        if quantizer is None:
+            whole = self._whole if price == 0 else self._at_price(price)
+            return replace(whole, n_codebooks=n_codebooks)
+        return self._search(quantizer, n_codebooks, price)
 
     def _search(self, quantizer: Quantizer, n_codebooks: int, price: float = 0.0) -> Search:
         exact = prepare(copy.deepcopy(quantizer).to(self._place, torch.float64), price)

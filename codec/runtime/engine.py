@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from codec.runtime.search import Codebook
 from codec.runtime.session import Session, States
 from codec.runtime.weights import WeightsFile
 from codec.tokens import Codes
+
+# Prices (`codec.variable`) whose codebooks are kept.
+_PRICES_KEPT = 4
 
 
 class OnnxEngine:
@@ -57,6 +60,8 @@ class OnnxEngine:
                 f"({weights_hash}): export the model again."
             )
         self._stages = codebooks.load(self.tensors, self.manifest)
+        # Clips of a corpus come at one price, or few, and preparing codebooks takes longer than a short clip.
+        self._books = lru_cache(_PRICES_KEPT)(self._at_price)
         self.beam = int(json.loads(text)["quantizer"].get("beam", 1))
         self._rates = rates.beside(weights, weights_hash, facts.codebook_sizes)
         if self._rates is not None:
@@ -79,13 +84,12 @@ class OnnxEngine:
 
     def encoding(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> OnnxEncoding:
         count = len(codebook_sizes)
-        fast, exact = list(self._fast[:count]), list(self._exact[:count])
+        fast, exact = self._books(price)
+        fast, exact = fast[:count], exact[:count]
         stages = self._stages_for(codebook_sizes)
         if stages[-1] is not self._stages[count - 1]:
-            fast[-1] = stages[-1].exact.astype(np.float32)
-            exact[-1] = stages[-1].exact.astype(np.float64)
-        if price > 0:
-            fast, exact = ([replace(book, price=price) for book in books] for books in (fast, exact))
+            last = replace(stages[-1].exact, price=price)
+            fast[-1], exact[-1] = last.astype(np.float32), last.astype(np.float64)
         return OnnxEncoding(self, fast, exact, [stage.first for stage in stages])
 
     def decoding(self, codebook_sizes: tuple[int, ...]) -> OnnxDecoding:
@@ -100,6 +104,14 @@ class OnnxEngine:
 
     def row_decoder(self) -> OnnxRowDecoder:
         return OnnxRowDecoder(self.decoder)
+
+    def _at_price(self, price: float) -> tuple[list[Codebook], list[Codebook]]:
+        """All codebooks in float32 and float64, at a price of their codes."""
+        own = self._fast, self._exact
+        if price == 0:
+            return own
+        fast, exact = ([replace(book, price=price) for book in books] for books in own)
+        return fast, exact
 
     @cached_property
     def _fast(self) -> list[Codebook]:
