@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from codec.cli import options, paths
@@ -26,6 +27,9 @@ quantizers = typer.Typer(
     help="Quantization systems: list, compare and check them; smaller codebooks of a model."
 )
 quantizers.command("check")(check)
+
+# Seconds of recordings that variable bitrates are measured on, at least.
+_SENTENCE = 4.0
 
 Corpus = Annotated[
     list[str],
@@ -88,7 +92,7 @@ def rates(
         raise OutputError(f"{target}: {problem}")
     network, weights_hash = store.load(weights)
     names = [item.path for item in paths.find(corpus, AUDIO_SUFFIXES) if item.error is None]
-    usage, frames, heard = None, 0, []
+    usage, frames, heard, others = None, 0, [], []
     most = int(seconds * network.config.sample_rate / network.config.hop_length)
     with progress_bar(len(names)) as bar:
         for number, item in enumerate(latents_of(network, names, seed=seed)):
@@ -100,15 +104,15 @@ def rates(
             for row in item.rows:
                 found = usage_of(network.quantizer, row.T[None])
                 usage = found if usage is None else [a + b for a, b in zip(usage, found, strict=True)]
-                if frames < priced * network.config.frame_rate:
-                    heard.append(row)
+                # Single words are mostly silence, unlike speech.
+                (heard if len(row) >= _SENTENCE * network.config.frame_rate else others).append(row)
                 frames += len(row)
             if frames >= most:
                 break
     if usage is None:
         raise AudioError("nothing to count codes in: CORPUS holds no readable recordings.")
     assignments = smaller_codebooks(network.quantizer, usage, wanted, seed)
-    prices = _prices(network, weights, weights_hash, heard)
+    prices = _prices(network, weights, weights_hash, heard or others, priced)
     made = files.Rates(weights_hash, [used.float().numpy() for used in usage], assignments, prices)
     files.save(made, target)
     typer.echo(
@@ -120,7 +124,7 @@ def rates(
 
 
 def _prices(
-    network: CodecNetwork, weights: Path, weights_hash: str, rows: list[torch.Tensor]
+    network: CodecNetwork, weights: Path, weights_hash: str, rows: list[torch.Tensor], seconds: float
 ) -> tuple[Price, ...]:
     from codec.evaluation.variable import prices_of
     from codec.quantize.prices import range_of
@@ -132,7 +136,9 @@ def _prices(
     if tables is None:
         report("variable bitrates are left out: codec entropy learn makes the tables that they need.")
         return ()
-    return prices_of(network, weights_hash, rows, tables)
+    ends = np.cumsum([len(row) for row in rows])
+    some = rows[: 1 + int(np.searchsorted(ends, seconds * network.config.frame_rate))]
+    return prices_of(network, weights_hash, some, tables)
 
 
 @quantizers.command("latents")

@@ -18,14 +18,21 @@ from codec.variable import Price
 # Prices as shares of the mean squared norm of latents: from nearly all codes to hardly any.
 _PRICES = np.geomspace(2.5e-4, 0.1, 13)
 
-# Codebooks beyond those that make all but this share of the codes are left out.
-_RARE = 1e-3
+# Codes of a frame that is not silent.
+_SEVERAL = 3
+
+# Codebooks beyond those that make all but this share of the codes are left out: each takes bytes of every
+# page, which bring more elsewhere.
+_RARE = 0.02
 
 
 def prices_of(
     network: CodecNetwork, weights_hash: str, rows: Sequence[torch.Tensor], tables: Tables
 ) -> tuple[Price, ...]:
     """Prices by rising bitrate, for a model whose quantizer can skip codes.
+
+    Bitrates are those of speech without the silence before and after it, which takes next to nothing and of
+    which corpora have more or less.
 
     Args:
         rows: latents of recordings, float32 `[frames, latent_dim]` each. tables: of the entropy coding.
@@ -35,6 +42,7 @@ def prices_of(
     """
     assert isinstance(network.quantizer, ResidualQuantizer)
     typical = float(network.quantizer.typical_norm().square())
+    rows = _spoken(network, rows, float(np.median(_PRICES)) * typical)
     found: list[Price] = []
     for share in _PRICES[::-1]:
         price = float(share) * typical
@@ -46,6 +54,16 @@ def prices_of(
         if not found or kbps > found[-1].kbps:
             found.append(Price(kbps, price, max(count, found[-1].codebooks if found else 1)))
     return tuple(found)
+
+
+def _spoken(network: CodecNetwork, rows: Sequence[torch.Tensor], price: float) -> list[torch.Tensor]:
+    """Of each recording the frames from the first to the last that are worth several codes at a price."""
+    quantizer, found = prepare(network.quantizer, price), []
+    for row in rows:
+        busy = ((quantizer.encode(row.T[None]).codes[0] != 0).sum(0) >= _SEVERAL).nonzero()[:, 0].tolist()
+        if busy:
+            found.append(row[busy[0] : busy[-1] + 1])
+    return found or list(rows)
 
 
 def _kbps(network: CodecNetwork, weights_hash: str, codes: np.ndarray, tables: Tables) -> float:
