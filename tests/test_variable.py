@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -75,7 +76,9 @@ def test_less_is_sent_for_less(small: Codec) -> None:
 
 @pytest.mark.parametrize("vbr", [1.0, 1.7, 4.0])
 @pytest.mark.parametrize("runtime", ["torch", "onnx", "numba"])
-def test_streams_batches_and_runtimes_give_the_same_codes(weights: Path, runtime: str, vbr: float) -> None:
+def test_streams_batches_and_runtimes_give_the_same_codes(
+    weights: Path, runtime: Literal["torch", "onnx", "numba"], vbr: float
+) -> None:
     expected = codec.load(weights).encode(sound(), 8000, vbr=vbr)
     model = codec.load(weights, runtime=runtime)
     assert model.encode(sound(), 8000, vbr=vbr) == expected
@@ -92,7 +95,7 @@ def test_streams_batches_and_runtimes_give_the_same_codes(weights: Path, runtime
 def test_only_one_way_to_choose_the_rate_at_a_time(small: Codec) -> None:
     for other in ({"kbps": 2.4}, {"codebooks": 2}):
         with pytest.raises(ConfigError, match="not more than one"):
-            small.encode(sound(), 8000, vbr=2.0, **other)  # type: ignore[arg-type]
+            small.encode(sound(), 8000, vbr=2.0, **other)
 
 
 def test_a_model_without_skips_has_no_variable_bitrates() -> None:

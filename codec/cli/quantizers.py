@@ -92,7 +92,9 @@ def rates(
         raise OutputError(f"{target}: {problem}")
     network, weights_hash = store.load(weights)
     names = [item.path for item in paths.find(corpus, AUDIO_SUFFIXES) if item.error is None]
-    usage, frames, heard, others = None, 0, [], []
+    usage, frames = None, 0
+    heard: list[torch.Tensor] = []
+    others: list[torch.Tensor] = []
     most = int(seconds * network.config.sample_rate / network.config.hop_length)
     with progress_bar(len(names)) as bar:
         for number, item in enumerate(latents_of(network, names, seed=seed)):
