@@ -133,7 +133,8 @@ class Codec:
             kbps: per channel; the largest bitrate of `Codec.kbps` that is not above it.
             codebooks: their number, instead of kbps; all if nothing is given.
             vbr: kbps that a token file has on average over speech, instead: frames that need no more codes
-                take code 0 of a codebook, which adds nothing and hardly takes space in a file.
+                take code 0 of a codebook, which adds nothing and hardly takes space in a file. Recordings
+                that are loud, or do not pause, take more. `Tokens.kbps` is then the most that it can be.
             metadata: kept with the tokens.
 
         Raises:
