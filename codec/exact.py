@@ -24,9 +24,7 @@ from codec.nn.rows import Row, gather
 from codec.quantize import Quantizer
 from codec.quantize.prepared import prepare
 from codec.recheck import ROUNDING, SEARCH, Window, windows
-
-# Prices (`codec.variable`) whose searches are kept.
-_PRICES_KEPT = 4
+from codec.variable import PRICES_KEPT
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,7 @@ class ExactEncoder:
         self._rounding = ROUNDING if network.device.type == "mps" else network.encoder.rounding
         count = len(network.quantizer.codebook_sizes)
         self._whole = self._search(network.quantizer, count)
-        # Clips of a corpus come at one price, or few, and making a search takes longer than a short clip.
-        self._at_price = lru_cache(_PRICES_KEPT)(partial(self._search, network.quantizer, count))
+        self._at_price = lru_cache(PRICES_KEPT)(partial(self._search, network.quantizer, count))
 
     def search(self, n_codebooks: int, quantizer: Quantizer | None = None, price: float = 0.0) -> Search:
         """What `step` looks for: n_codebooks of the network's quantizer, or of another one of its latents.

@@ -8,6 +8,13 @@ from typing import NamedTuple
 
 from codec.errors import ConfigError
 
+# The entry of a codebook that adds nothing, where codes can be skipped.
+SKIP = 0
+
+# Prices for which an engine keeps what it searches with: clips of a corpus come at one, or few, and preparing
+# it takes longer than a short clip.
+PRICES_KEPT = 4
+
 
 class Price(NamedTuple):
     """What a bitrate takes.

@@ -72,6 +72,12 @@ class WholeCodec(Codec):
             own[_CHANNELS] = str(len(x))
         return self._tokens(codes, sizes, sample_rate, n_samples, {**(metadata or {}), **own})
 
+    def encode_at(self, audio: np.ndarray, sample_rate: int, price: float) -> Tokens:
+        """As `encode` with all codebooks; raises ConfigError for a price, which these models do not know."""
+        if price > 0:
+            raise ConfigError(f"{self.name} has no variable bitrates: choose kbps or codebooks.")
+        return self.encode(audio, sample_rate)
+
     def encode_batch(
         self,
         recordings: Sequence[np.ndarray],

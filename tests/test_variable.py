@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -15,9 +16,10 @@ import codec
 from codec.codec import Codec
 from codec.errors import ConfigError
 from codec.models import rates, store
+from codec.models.config import SegmentsConfig
 from codec.variable import Price, price_for
 from tests.models.test_rates import rates_of
-from tests.networks import BANDS, SPECTRAL, engine_of, small_codec, small_network
+from tests.networks import BANDS, SEANET, SPECTRAL, engine_of, small_codec, small_network
 from tests.runtime.conftest import exported
 
 PRICES = (Price(0.5, 8.0, 3), Price(1.5, 2.0, 9), Price(6.0, 0.1, 16))
@@ -106,6 +108,14 @@ def test_a_model_without_skips_has_no_variable_bitrates() -> None:
         plain.encode(sound(), 8000, vbr=2.0)
     with pytest.raises(ConfigError, match="skip"):
         engine_of(plain).encoding(plain.codebook_sizes, 1.0)
+
+
+def test_a_model_of_whole_recordings_encodes_without_a_price_only() -> None:
+    whole = small_codec(replace(SEANET, segments=SegmentsConfig()))
+    assert not whole.streams
+    assert whole.encode_at(sound(), 8000, 0.0) == whole.encode(sound(), 8000)
+    with pytest.raises(ConfigError, match="no variable bitrates"):
+        whole.encode_at(sound(), 8000, 1.0)
 
 
 @pytest.mark.parametrize(

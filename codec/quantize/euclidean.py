@@ -8,10 +8,10 @@ from codec.quantize.config import EuclideanConfig, Gradient, Upkeep
 from codec.quantize.gradient import pass_gradient
 from codec.quantize.kmeans import converged_kmeans, kmeans
 from codec.quantize.lookup import Match, match, nearest
-from codec.quantize.prices import SKIP
 from codec.quantize.stage import Stage, Trained
 from codec.quantize.upkeep import renew
 from codec.quantize.usage import sum_over_ranks
+from codec.variable import SKIP
 
 
 class EuclideanStage(Stage):

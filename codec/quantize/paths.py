@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from codec.quantize.base import Exact
-from codec.quantize.prices import SKIP
+from codec.variable import SKIP
 
 # Scores that are held at once; more latents than fit are searched in turns.
 _AT_ONCE = 1 << 21

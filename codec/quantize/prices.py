@@ -18,9 +18,6 @@ from codec.quantize.base import Quantizer
 # one of sixteen.
 _LEAST, _MOST = 1e-3, 5e-2
 
-# The entry of a codebook that adds nothing.
-SKIP = 0
-
 
 def drawn_prices(batch: int, *, share: float, typical: torch.Tensor) -> torch.Tensor:
     """The price of a code for each item of a training batch, in squared distance, `[batch]`.

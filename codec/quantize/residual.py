@@ -15,9 +15,10 @@ from codec.quantize.dropout import used_codebooks
 from codec.quantize.gradient import noise_substitution, straight_through
 from codec.quantize.lookup import first_equals, nearest
 from codec.quantize.paths import Paths
-from codec.quantize.prices import SKIP, drawn_prices
+from codec.quantize.prices import drawn_prices
 from codec.quantize.stage import Stage
 from codec.quantize.usage import soft_entropy
+from codec.variable import SKIP
 
 
 class ResidualQuantizer(Quantizer):

@@ -27,9 +27,7 @@ from codec.runtime.search import Codebook
 from codec.runtime.session import Session, States
 from codec.runtime.weights import WeightsFile
 from codec.tokens import Codes
-
-# Prices (`codec.variable`) whose codebooks are kept.
-_PRICES_KEPT = 4
+from codec.variable import PRICES_KEPT
 
 
 class OnnxEngine:
@@ -60,8 +58,7 @@ class OnnxEngine:
                 f"({weights_hash}): export the model again."
             )
         self._stages = codebooks.load(self.tensors, self.manifest)
-        # Clips of a corpus come at one price, or few, and preparing codebooks takes longer than a short clip.
-        self._books = lru_cache(_PRICES_KEPT)(self._at_price)
+        self._books = lru_cache(PRICES_KEPT)(self._at_price)
         self.beam = int(json.loads(text)["quantizer"].get("beam", 1))
         self._rates = rates.beside(weights, weights_hash, facts.codebook_sizes)
         if self._rates is not None:

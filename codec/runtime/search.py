@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from codec.tokens import Codes
+from codec.variable import SKIP
 
 # Latents searched for at once: so few that their scores stay in the processor's cache, beside a codebook.
 _ROWS = 64
@@ -102,7 +103,7 @@ class Codebook:
         With the price of a code added to its squared distance.
         """
         half = np.square(self.values).sum(1, keepdims=True) * self.values.dtype.type(-0.5)
-        half[1:] -= self.values.dtype.type(self.price / 2)
+        half[SKIP + 1 :] -= self.values.dtype.type(self.price / 2)
         return np.ascontiguousarray(np.concatenate([self.values, half, np.full_like(half, -1)], axis=1).T)
 
     @cached_property
@@ -196,7 +197,7 @@ def _paths(stages: Sequence[Codebook], x: np.ndarray, beam: int) -> tuple[np.nda
             gap = np.minimum(gap, _border(left, distance, kept))
         residual = left[:, :kept]
         parents, codes = parents[:, :kept], codes[:, :kept]
-        spent = spent[rows, parents] + x.dtype.type(stage.price) * (codes != 0)
+        spent = spent[rows, parents] + x.dtype.type(stage.price) * (codes != SKIP)
         chosen = np.concatenate([chosen[rows, parents], codes[..., None]], axis=2)
     if residual.shape[1] > 1:
         if exact:
