@@ -12,10 +12,21 @@ from torch.nn import functional as F
 from codec.errors import ConfigError
 from codec.training.intelligibility import IntelligibilityLoss
 from codec.training.perceptual import PerceptualLoss
+from codec.training.similarity import SimilarityLoss
 from codec.training.spectral_losses import SpectralLosses
 from codec.training.timbre import TimbreLoss
 
-RECONSTRUCTION = ("mel", "complex", "stft", "waveform", "level", "timbre", "perceptual", "intelligibility")
+RECONSTRUCTION = (
+    "mel",
+    "complex",
+    "stft",
+    "waveform",
+    "level",
+    "timbre",
+    "perceptual",
+    "intelligibility",
+    "similarity",
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,8 @@ class LossConfig:
 class LossWeights:
     """Weights of the losses; a loss of weight 0 is not computed.
 
-    mel, complex, stft, waveform, level, timbre, perceptual, intelligibility, adversarial, feature: balanced
-        against each other (`balancer`).
+    mel, complex, stft, waveform, level, timbre, perceptual, intelligibility, similarity, adversarial,
+        feature: balanced against each other (`balancer`).
     commitment, distribution, distill_codec, distill_features: plain factors; these losses do not act on the
         audio. distribution draws latents to a standard normal distribution
         (`quantize.analysis.sliced_distance`).
@@ -65,6 +76,7 @@ class LossWeights:
     timbre: float = 0.0
     perceptual: float = 0.0
     intelligibility: float = 0.0
+    similarity: float = 0.0
     adversarial: float = 0.5
     feature: float = 0.5
     commitment: float = 1.0
@@ -88,8 +100,8 @@ class ReconstructionLosses(nn.Module):
     waveform: mean absolute difference of samples.
     level: mean absolute difference of the logarithms of items' root mean squares. The others make audio
         quieter by what the codes leave open, which is not heard as loss but as a lower volume.
-    timbre: see `TimbreLoss`. perceptual, intelligibility: see `PerceptualLoss`,
-        `IntelligibilityLoss`; of speech.
+    timbre: see `TimbreLoss`. perceptual, intelligibility, similarity: see `PerceptualLoss`,
+        `IntelligibilityLoss`, `SimilarityLoss`; of speech.
     """
 
     def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int) -> None:
@@ -121,6 +133,7 @@ class ReconstructionLosses(nn.Module):
         self.intelligibility: IntelligibilityLoss | None = None
         if "intelligibility" in self.names:
             self.intelligibility = IntelligibilityLoss(sample_rate)
+        self.similarity = SimilarityLoss(sample_rate) if "similarity" in self.names else None
 
     def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses, each a scalar.
@@ -151,6 +164,8 @@ class ReconstructionLosses(nn.Module):
                 losses["perceptual"] = self.perceptual(decoded, target)
             if self.intelligibility is not None:
                 losses["intelligibility"] = self.intelligibility(decoded, target)
+            if self.similarity is not None:
+                losses["similarity"] = self.similarity(decoded, target)
         return losses
 
 
