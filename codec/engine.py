@@ -128,8 +128,8 @@ class Engine(Protocol):
         """Decodes codes of codebooks of these sizes, or of the first of them."""
         ...
 
-    def row_encoder(self, codebook_sizes: tuple[int, ...]) -> RowEncoding:
-        """Encodes many streams at once, with codebooks of these sizes."""
+    def row_encoder(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> RowEncoding:
+        """Encodes many streams at once, with codebooks of these sizes; price: as of `encoding`."""
         ...
 
     def row_decoder(self) -> RowDecoding:

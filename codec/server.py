@@ -150,16 +150,25 @@ class StreamServer:
         self._decoder = self._engine.row_decoder()
 
     def encoder(
-        self, *, sample_rate: int | None = None, kbps: float | None = None, codebooks: int | None = None
+        self,
+        *,
+        sample_rate: int | None = None,
+        kbps: float | None = None,
+        codebooks: int | None = None,
+        vbr: float | None = None,
     ) -> ServerStream:
         """A stream of one channel to encode; results are codes uint16 `[codebooks, frames]`.
+
+        Args:
+            sample_rate: of what is pushed, Hz. kbps, codebooks, vbr: as in `Codec.encode`.
 
         Raises:
             ConfigError: a rate that the model lacks, or the server is closed.
         """
-        sizes = self._model.sizes_for(kbps, codebooks)
+        sizes, price = self._model.choice_for(kbps, codebooks, vbr)
         rate = self._model.sample_rate if sample_rate is None else sample_rate
-        return self._open(EncoderRow(self._model, self._engine.row_encoder(sizes), sizes, rate))
+        encoder = self._engine.row_encoder(sizes, price)
+        return self._open(EncoderRow(self._model, encoder, sizes, rate, price))
 
     def decoder(
         self, *, sample_rate: int | None = None, codebook_sizes: Sequence[int] | None = None

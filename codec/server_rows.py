@@ -72,9 +72,11 @@ class StreamRow(ABC):
 class EncoderRow(StreamRow):
     """Audio of one channel waits, float32 `[samples]` at the model's rate; codes come out."""
 
-    def __init__(self, model: Codec, encoder: RowEncoding, sizes: tuple[int, ...], sample_rate: int) -> None:
+    def __init__(
+        self, model: Codec, encoder: RowEncoding, sizes: tuple[int, ...], sample_rate: int, price: float
+    ) -> None:
         super().__init__(model.hop_length, np.zeros(0, np.float32))
-        self.group = ("encode", sizes)
+        self.group = ("encode", sizes, price)
         self._encoder, self._delay, self._codebooks = encoder, model.delay, len(sizes)
         self._resampler = Resampler(sample_rate, model.sample_rate, 1)
         self._taken = self._done = 0

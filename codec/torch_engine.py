@@ -69,9 +69,9 @@ class TorchEngine:
         whole = quantizer is self.network.quantizer
         return _TorchDecoding(self.network.decoder, self._prepared if whole else prepare(quantizer))
 
-    def row_encoder(self, codebook_sizes: tuple[int, ...]) -> RowEncoder:
-        """Encodes many streams at once, with codebooks of these sizes."""
-        return RowEncoder(self.encoder, self.encoding(codebook_sizes).search)
+    def row_encoder(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> RowEncoder:
+        """Encodes many streams at once, with codebooks of these sizes, at a price of their codes."""
+        return RowEncoder(self.encoder, self.encoding(codebook_sizes, price).search)
 
     def row_decoder(self) -> RowDecoder:
         """Decodes the latents of many streams at once."""

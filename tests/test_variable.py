@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from codec.codec import Codec
 from codec.errors import ConfigError
 from codec.models import rates, store
 from codec.models.config import SegmentsConfig
+from codec.server import StreamServer
 from codec.variable import Price, price_for
 from tests.models.test_rates import rates_of
 from tests.networks import BANDS, SEANET, SPECTRAL, engine_of, small_codec, small_network
@@ -108,6 +110,31 @@ def test_a_model_without_skips_has_no_variable_bitrates() -> None:
         plain.encode(sound(), 8000, vbr=2.0)
     with pytest.raises(ConfigError, match="skip"):
         engine_of(plain).encoding(plain.codebook_sizes, 1.0)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx", "numba"])
+def test_streams_of_a_server_have_bitrates_of_their_own(
+    weights: Path, runtime: Literal["torch", "onnx", "numba"]
+) -> None:
+    model = codec.load(weights, runtime=runtime)
+    wishes: list[dict[str, float]] = [{"vbr": 1.0}, {"vbr": 4.0}, {"kbps": 1.2}, {"vbr": 1.0}]
+    audio = [sound(0.5 + 0.1 * i)[0] for i in range(len(wishes))]
+
+    async def coded(server: StreamServer, samples: np.ndarray, wish: dict[str, float]) -> np.ndarray:
+        stream = server.encoder(**wish)  # type: ignore[arg-type]
+        await stream.push(samples)
+        await stream.finish()
+        return np.concatenate([codes async for codes in stream], axis=1)
+
+    async def serve() -> list[np.ndarray]:
+        async with StreamServer(model) as server:
+            return await asyncio.gather(
+                *(coded(server, x, wish) for x, wish in zip(audio, wishes, strict=True))
+            )
+
+    for x, wish, found in zip(audio, wishes, asyncio.run(serve()), strict=True):
+        expected = model.encode(x, 8000, **wish)  # type: ignore[arg-type]
+        assert np.array_equal(found, expected.codes[0])
 
 
 def test_a_model_of_whole_recordings_encodes_without_a_price_only() -> None:

@@ -92,6 +92,8 @@ def _latency(model: str) -> float | None:
 def _text(facts: dict[str, Any]) -> str:
     if "format" in facts:
         return _foreign_text(facts)
+    # Entropy coding and skipped codes make files smaller than their codes, packed plainly, would be.
+    most = "" if facts["entropy_tables"] is None else "at most "
     samples = "length not stated" if facts["samples"] is None else f"{facts['samples']:,} samples"
     actual = "" if facts["kbps_of_file"] is None else f", {facts['kbps_of_file']:.3g} kbps"
     latency = "" if facts["latency_ms"] is None else f", latency {facts['latency_ms']:g} ms"
@@ -101,7 +103,7 @@ def _text(facts: dict[str, Any]) -> str:
         "audio": f"{facts['sample_rate']:,} Hz, {facts['channels']} channel(s)",
         "duration": f"{facts['seconds']:.3f} s, {samples}",
         "codebooks": f"{facts['codebooks']}, {facts['frames']:,} frames at {facts['frame_rate']:g} frames/s",
-        "bitrate": f"{facts['kbps']:g} kbps per channel, {facts['kbps_all_channels']:g} kbps in all",
+        "bitrate": f"{most}{facts['kbps']:g} kbps per channel, {facts['kbps_all_channels']:g} kbps in all",
         "file": f"{facts['bytes']:,} bytes in {facts['pages']:,} page(s){actual}",
         "entropy coder": "none" if facts["entropy_tables"] is None else f"tables {facts['entropy_tables']}",
     }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from codec.errors import ConfigError
 from codec.models.network import CodecNetwork
 from codec.quantize import ResidualQuantizer
 from codec.quantize.prepared import prepare
@@ -40,7 +41,8 @@ def prices_of(
     Raises:
         ConfigError: a quantizer that cannot skip codes.
     """
-    assert isinstance(network.quantizer, ResidualQuantizer)
+    if not isinstance(network.quantizer, ResidualQuantizer) or network.quantizer.config.skips == 0:
+        raise ConfigError("Only residual quantizers that were trained with skips have variable bitrates.")
     typical = float(network.quantizer.typical_norm().square())
     rows = _spoken(network, rows, float(np.median(_PRICES)) * typical)
     found: list[Price] = []

@@ -96,8 +96,8 @@ class OnnxEngine:
         columns = [stage.exact.columns for stage in self._stages]
         return OnnxDecoding(self, tables, columns[: len(tables)], max(own.stop for own in columns))
 
-    def row_encoder(self, codebook_sizes: tuple[int, ...]) -> OnnxRowEncoder:
-        return OnnxRowEncoder(OnnxEngine.encoding(self, codebook_sizes))
+    def row_encoder(self, codebook_sizes: tuple[int, ...], price: float = 0.0) -> OnnxRowEncoder:
+        return OnnxRowEncoder(OnnxEngine.encoding(self, codebook_sizes, price))
 
     def row_decoder(self) -> OnnxRowDecoder:
         return OnnxRowDecoder(self.decoder)

@@ -28,8 +28,8 @@ def hold_still(network: CodecNetwork, average: nn.Module) -> None:
 def reconstruct(network: CodecNetwork, audio: torch.Tensor) -> Reconstruction:
     """`CodecNetwork.forward` of audio `[batch, audio_channels, samples]`, with gradients of the decoder.
 
-    Every item uses a number of codebooks drawn by the quantizer's law, where it decodes fewer than all; half
-    of them use all and a price instead, where the quantizer can skip codes.
+    Every item uses a number of codebooks drawn by the quantizer's law, where it decodes fewer than all; the
+    quantizer's share of skips use all and a price instead.
     """
     for part in (network.encoder, network.quantizer):
         part.requires_grad_(False)
@@ -56,7 +56,7 @@ def _codes(network: CodecNetwork, latents: torch.Tensor) -> tuple[torch.Tensor, 
     quantizer, batch = network.quantizer, len(latents)
     if not isinstance(quantizer, ResidualQuantizer) or quantizer.config.skips == 0:
         return latents.new_zeros(batch), quantizer.encode(latents).codes
-    prices = quantizer.draw_prices(batch, 0.5)
+    prices = quantizer.draw_prices(batch, quantizer.config.skips)
     return prices, quantizer.paths().encode(latents, prices=prices).codes
 
 
