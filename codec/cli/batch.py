@@ -84,7 +84,10 @@ def _make_folder(folder: str) -> None:
 
 
 def _line(facts: dict[str, Any]) -> str:
-    rate = f"{facts['kbps']:g} kbps" if facts["vbr"] is None else f"about {facts['vbr']:g} kbps"
+    rate = f"{facts['kbps']:g} kbps"
+    if facts["vbr"] is not None:
+        # What it came to: a recording has more or less to say than others.
+        rate = f"{8 * facts['bytes'] / (1000 * facts['channels'] * max(facts['seconds'], 1e-9)):.2f} kbps"
     return printable(
         f"{facts['output']}: {facts['seconds']:.2f} s at {rate}, {facts['bytes']:,} bytes, "
         f"{facts['x_realtime']:.0f} x real time"
