@@ -22,6 +22,7 @@ _IMPORTANCE = (
     "si_sdr",
     "f0_cents",
     "stoi",
+    "tones",
     "log_spectral",
     "voicing",
 )

@@ -12,6 +12,7 @@ from codec.evaluation import metrics
 from codec.evaluation.mel import dac_mel_distance
 from codec.evaluation.pitch import pitch, pitch_errors
 from codec.evaluation.results import METRICS
+from codec.evaluation.tones import tones
 from codec.evaluation.visqol import visqol
 from codec.resampling import resample
 
@@ -27,6 +28,7 @@ _WITHOUT_VALUE = {
     "si_sdr": "the recording is constant",
     "mel_distance": "the recording is shorter than 0.065 seconds",
     "log_spectral": "the recording is empty",
+    "tones": "the recording is shorter than half a second",
     "f0_cents": "no frame is voiced in both",
     "voicing": "the recording is shorter than 0.064 seconds",
 }
@@ -85,6 +87,7 @@ def _measures(x: np.ndarray, y: np.ndarray, f0: np.ndarray) -> dict[str, Callabl
         "si_sdr": lambda: metrics.si_sdr(x, y),
         "mel_distance": lambda: dac_mel_distance(x, y, RATE),
         "log_spectral": lambda: metrics.log_spectral_distance(x, y, RATE),
+        "tones": lambda: tones(x, y, RATE),
         "f0_cents": lambda: pitch_error(0),
         "voicing": lambda: pitch_error(1),
     }

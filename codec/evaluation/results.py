@@ -29,6 +29,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("si_sdr", "SI-SDR", "dB", "higher", 1, "scale-invariant signal-to-distortion ratio"),
     Metric("mel_distance", "Mel distance", "", "lower", 3, "mean log10 mel difference, windows 2048 to 128"),
     Metric("log_spectral", "LSD", "dB", "lower", 2, "log-spectral distance, windows of 32 ms"),
+    Metric("tones", "Tones", "dB", "lower", 1, "how far steady lines stand out that were not there"),
     Metric("f0_cents", "F0 error", "cents", "lower", 0, "mean absolute pitch error where both are voiced"),
     Metric("voicing", "Voicing error", "%", "lower", 1, "frames that are voiced in only one of the two"),
 )

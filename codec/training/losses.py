@@ -15,6 +15,7 @@ from codec.training.perceptual import PerceptualLoss
 from codec.training.similarity import SimilarityLoss
 from codec.training.spectral_losses import SpectralLosses
 from codec.training.timbre import TimbreLoss
+from codec.training.tones import TonesLoss
 
 RECONSTRUCTION = (
     "mel",
@@ -26,6 +27,7 @@ RECONSTRUCTION = (
     "perceptual",
     "intelligibility",
     "similarity",
+    "tones",
 )
 
 
@@ -61,7 +63,7 @@ class LossConfig:
 class LossWeights:
     """Weights of the losses; a loss of weight 0 is not computed.
 
-    mel, complex, stft, waveform, level, timbre, perceptual, intelligibility, similarity, adversarial,
+    mel, complex, stft, waveform, level, timbre, perceptual, intelligibility, similarity, tones, adversarial,
         feature: balanced against each other (`balancer`).
     commitment, distribution, distill_codec, distill_features: plain factors; these losses do not act on the
         audio. distribution draws latents to a standard normal distribution
@@ -77,6 +79,7 @@ class LossWeights:
     perceptual: float = 0.0
     intelligibility: float = 0.0
     similarity: float = 0.0
+    tones: float = 0.0
     adversarial: float = 0.5
     feature: float = 0.5
     commitment: float = 1.0
@@ -100,8 +103,8 @@ class ReconstructionLosses(nn.Module):
     waveform: mean absolute difference of samples.
     level: mean absolute difference of the logarithms of items' root mean squares. The others make audio
         quieter by what the codes leave open, which is not heard as loss but as a lower volume.
-    timbre: see `TimbreLoss`. perceptual, intelligibility, similarity: see `PerceptualLoss`,
-        `IntelligibilityLoss`, `SimilarityLoss`; of speech.
+    timbre, tones: see `TimbreLoss`, `TonesLoss`. perceptual, intelligibility, similarity: see
+        `PerceptualLoss`, `IntelligibilityLoss`, `SimilarityLoss`; of speech.
     """
 
     def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int) -> None:
@@ -133,6 +136,7 @@ class ReconstructionLosses(nn.Module):
         self.intelligibility: IntelligibilityLoss | None = None
         if "intelligibility" in self.names:
             self.intelligibility = IntelligibilityLoss(sample_rate)
+        self.tones = TonesLoss(sample_rate) if "tones" in self.names else None
         self.similarity = SimilarityLoss(sample_rate) if "similarity" in self.names else None
 
     def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -164,6 +168,8 @@ class ReconstructionLosses(nn.Module):
                 losses["perceptual"] = self.perceptual(decoded, target)
             if self.intelligibility is not None:
                 losses["intelligibility"] = self.intelligibility(decoded, target)
+            if self.tones is not None:
+                losses["tones"] = self.tones(decoded, target)
             if self.similarity is not None:
                 losses["similarity"] = self.similarity(decoded, target)
         return losses

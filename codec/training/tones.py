@@ -1,0 +1,56 @@
+"""Whether decoded audio whistles: its spectrum over seconds, line by line, against that of the recording.
+
+Of what codes leave open, a decoder that has no noise to fill in makes steady tones, at the frequencies of a
+few of its coefficients. The other losses look at frames of 20 to 80 ms in bands of hearing, and take them for
+the noise that was there. `codec.evaluation.tones` measures the same.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+# Seconds; and lines on each side that a line should not stand out from, more than it does in the recording.
+_FRAME, _NEIGHBOURS = 0.064, 12
+# Exponent on the powers of frames, so that loud ones hide less of what others hold.
+_EXPONENT = 0.25
+# Mean square in a line that counts as silence (-100 dB of full scale).
+_FLOOR = 1e-10
+# Below, a voice has lines of its own.
+_LOWEST = 1000.0
+
+
+class TonesLoss(nn.Module):
+    """Mean square, in units of 10 dB, of how much lines of the spectrum stand out from their neighbours.
+
+    Counted is what they stand out more, or less, than in the recording.
+    """
+
+    window: torch.Tensor
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self._size = round(_FRAME * sample_rate)
+        self._hop = self._size // 4
+        self._first = round(_LOWEST * self._size / sample_rate)
+        window = torch.hann_window(self._size)
+        self.register_buffer(
+            "window", window / window.square().sum().sqrt() / self._size**0.5, persistent=False
+        )
+
+    def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss of signals `[batch, 1, samples]`, float32; of ones shorter than eight frames it is 0."""
+        if target.shape[-1] < 8 * self._size:
+            return 0 * decoded.sum()
+        more = self._lines(decoded[:, 0]) - self._lines(target[:, 0])
+        around = F.avg_pool1d(more[:, None], 2 * _NEIGHBOURS + 1, 1, _NEIGHBOURS, count_include_pad=False)[
+            :, 0
+        ]
+        return (more - around).square().mean()
+
+    def _lines(self, x: torch.Tensor) -> torch.Tensor:
+        """Levels `[batch, lines]` of x `[batch, samples]` over all of it, in units of 10 dB."""
+        spectrum = torch.fft.rfft(x.unfold(-1, self._size, self._hop) * self.window)[..., self._first : -1]
+        power = spectrum.real.square() + spectrum.imag.square() + _FLOOR
+        return power.pow(_EXPONENT).mean(1).log10() / _EXPONENT
