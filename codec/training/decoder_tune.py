@@ -46,7 +46,9 @@ def tuned(
     """
     made = copy.deepcopy(network)
     made.quantizer = quantizer
-    losses = ReconstructionLosses(LossConfig(), LossWeights(), network.config.sample_rate)
+    losses = ReconstructionLosses(
+        LossConfig(), LossWeights(), network.config.sample_rate, network.config.frame_length
+    )
     optimizer = torch.optim.AdamW(made.decoder.parameters(), lr=rate, betas=(0.8, 0.99))
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from codec.errors import ConfigError
+from codec.training.buzz import BuzzLoss
 from codec.training.intelligibility import IntelligibilityLoss
 from codec.training.perceptual import PerceptualLoss
 from codec.training.similarity import SimilarityLoss
@@ -28,7 +29,12 @@ RECONSTRUCTION = (
     "intelligibility",
     "similarity",
     "tones",
+    "buzz",
 )
+
+
+# Losses of what should not be there at all. A share of the gradient would go on when nothing is left of it.
+FAULTS = ("tones", "buzz")
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,9 @@ class LossConfig:
 class LossWeights:
     """Weights of the losses; a loss of weight 0 is not computed.
 
-    mel, complex, stft, waveform, level, timbre, perceptual, intelligibility, similarity, tones, adversarial,
+    mel, complex, stft, waveform, level, timbre, perceptual, intelligibility, similarity, adversarial,
         feature: balanced against each other (`balancer`).
+    tones, buzz: plain factors, for what should not be there at all (`FAULTS`).
     commitment, distribution, distill_codec, distill_features: plain factors; these losses do not act on the
         audio. distribution draws latents to a standard normal distribution
         (`quantize.analysis.sliced_distance`).
@@ -80,6 +87,7 @@ class LossWeights:
     intelligibility: float = 0.0
     similarity: float = 0.0
     tones: float = 0.0
+    buzz: float = 0.0
     adversarial: float = 0.5
     feature: float = 0.5
     commitment: float = 1.0
@@ -103,11 +111,11 @@ class ReconstructionLosses(nn.Module):
     waveform: mean absolute difference of samples.
     level: mean absolute difference of the logarithms of items' root mean squares. The others make audio
         quieter by what the codes leave open, which is not heard as loss but as a lower volume.
-    timbre, tones: see `TimbreLoss`, `TonesLoss`. perceptual, intelligibility, similarity: see
-        `PerceptualLoss`, `IntelligibilityLoss`, `SimilarityLoss`; of speech.
+    timbre, tones, buzz: see `TimbreLoss`, `TonesLoss`, `BuzzLoss`. perceptual, intelligibility, similarity:
+        see `PerceptualLoss`, `IntelligibilityLoss`, `SimilarityLoss`; of speech.
     """
 
-    def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int) -> None:
+    def __init__(self, config: LossConfig, weights: LossWeights, sample_rate: int, frame_length: int) -> None:
         super().__init__()
         self.names = tuple(name for name in RECONSTRUCTION if getattr(weights, name) > 0)
         self._longest = 0
@@ -136,6 +144,7 @@ class ReconstructionLosses(nn.Module):
         self.intelligibility: IntelligibilityLoss | None = None
         if "intelligibility" in self.names:
             self.intelligibility = IntelligibilityLoss(sample_rate)
+        self.buzz = BuzzLoss(sample_rate, frame_length) if "buzz" in self.names else None
         self.tones = TonesLoss(sample_rate) if "tones" in self.names else None
         self.similarity = SimilarityLoss(sample_rate) if "similarity" in self.names else None
 
@@ -168,6 +177,8 @@ class ReconstructionLosses(nn.Module):
                 losses["perceptual"] = self.perceptual(decoded, target)
             if self.intelligibility is not None:
                 losses["intelligibility"] = self.intelligibility(decoded, target)
+            if self.buzz is not None:
+                losses["buzz"] = self.buzz(decoded, target)
             if self.tones is not None:
                 losses["tones"] = self.tones(decoded, target)
             if self.similarity is not None:

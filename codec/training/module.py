@@ -25,7 +25,7 @@ from codec.training.ema import averaged_copy, copy_buffers, update_average
 from codec.training.finetune import check_same, check_shapes, start_from_weights
 from codec.training.guard import SkipGuard
 from codec.training.items import items, one_by_one
-from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
+from codec.training.losses import FAULTS, LossConfig, LossWeights, ReconstructionLosses
 from codec.training.optimizers import build_optimizers, full_rates, matrices
 from codec.training.precision import check_precision
 from codec.training.ranks import any_rank, average_gradients, copy_from_first, rank_and_size
@@ -99,10 +99,11 @@ class CodecTraining(lightning.LightningModule):
         self.seed = torch.initial_seed() % 2**31
         self.network = CodecNetwork(codec)
         self.average = averaged_copy(self.network)
-        self.reconstruction = ReconstructionLosses(losses, weights, codec.sample_rate)
+        self.reconstruction = ReconstructionLosses(losses, weights, codec.sample_rate, codec.frame_length)
         judged = [name for name in ("adversarial", "feature") if getattr(weights, name) > 0]
         self.adversary = Adversary(adversary) if adversary.present and judged else None
-        names = [*self.reconstruction.names, *(judged if self.adversary is not None else [])]
+        balanced = [name for name in self.reconstruction.names if name not in FAULTS]
+        names = [*balanced, *(judged if self.adversary is not None else [])]
         self.judged = tuple(judged)
         self.balancer = build_combiner(balancing, {name: getattr(weights, name) for name in names})
         self.distill_codec = _codec_distillation(codec, weights, teacher)
@@ -164,11 +165,12 @@ class CodecTraining(lightning.LightningModule):
         # The losses of the decoded audio, channel by channel, and those of the latents.
         decoded = one_by_one(made.audio.float())
         losses = self.reconstruction(decoded, audio)
+        faults = {name: losses.pop(name) for name in FAULTS if name in losses}
         if self.adversary is not None and step >= self.adversary_config.start_step:
             if self.adversary_config.learns(step):
                 self._teach(self.adversary, optimizers[-1], audio, decoded)
             losses |= self.adversary.generator_losses(audio, decoded, self.judged)
-        inner = self._inner_losses(made, recorded)
+        inner = self._inner_losses(made, recorded) | faults
         joined = self.balancer.combine(losses, decoded, self._last_weight())
         plain = [getattr(self.weights, name) * loss for name, loss in inner.items()]
         total = (decoded * joined.gradient).sum() + torch.stack(plain).sum()

@@ -2,7 +2,7 @@
 
 Of what codes leave open, a decoder that has no noise to fill in makes steady tones, at the frequencies of a
 few of its coefficients. The other losses look at frames of 20 to 80 ms in bands of hearing, and take them for
-the noise that was there. `codec.evaluation.tones` measures the same.
+the noise that was there. `codec.evaluation.tones` measures them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 # Seconds; and lines on each side that a line should not stand out from, more than it does in the recording.
 _FRAME, _NEIGHBOURS = 0.064, 12
+# What chance makes of noise in two seconds, in units of 10 dB, and more.
+_FREE = 0.3
 # Exponent on the powers of frames, so that loud ones hide less of what others hold.
 _EXPONENT = 0.25
 # Mean square in a line that counts as silence (-100 dB of full scale).
@@ -24,7 +26,7 @@ _LOWEST = 1000.0
 class TonesLoss(nn.Module):
     """Mean square, in units of 10 dB, of how much lines of the spectrum stand out from their neighbours.
 
-    Counted is what they stand out more, or less, than in the recording.
+    Counted is by how much more they do, or less, than in the recording, beyond 3 dB.
     """
 
     window: torch.Tensor
@@ -47,7 +49,7 @@ class TonesLoss(nn.Module):
         around = F.avg_pool1d(more[:, None], 2 * _NEIGHBOURS + 1, 1, _NEIGHBOURS, count_include_pad=False)[
             :, 0
         ]
-        return (more - around).square().mean()
+        return ((more - around).abs() - _FREE).clamp(min=0).square().mean()
 
     def _lines(self, x: torch.Tensor) -> torch.Tensor:
         """Levels `[batch, lines]` of x `[batch, samples]` over all of it, in units of 10 dB."""

@@ -14,7 +14,7 @@ from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
 
 CONFIG = LossConfig(windows=(512, 128), stft_windows=(512, 256))
 ALL = LossWeights(stft=1.0, waveform=1.0, level=1.0)
-LOSSES = ReconstructionLosses(CONFIG, ALL, 16000)
+LOSSES = ReconstructionLosses(CONFIG, ALL, 16000, 320)
 NAMES = ("mel", "complex", "stft", "waveform", "level")
 
 
@@ -69,7 +69,7 @@ def test_the_waveform_loss_is_the_mean_distance_of_samples() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loss_without_weight_is_not_computed(name: str, segments: torch.Tensor) -> None:
     weights = LossWeights(**{**dict.fromkeys(NAMES, 0.0), name: 1.0})
-    only = ReconstructionLosses(CONFIG, weights, 16000)
+    only = ReconstructionLosses(CONFIG, weights, 16000, 320)
     (made,) = only(0.5 * segments, segments).items()
     assert made[0] == name
     torch.testing.assert_close(made[1], LOSSES(0.5 * segments, segments)[name])

@@ -105,8 +105,8 @@ def test_it_is_the_same_at_any_rate_from_16_khz_on(speech: np.ndarray, rate: int
 
 def test_it_needs_the_rate_of_wideband_speech_and_a_third_of_a_second() -> None:
     with pytest.raises(ConfigError, match="16000 Hz"):
-        ReconstructionLosses(LossConfig(), LossWeights(perceptual=1.0), 8000)
-    losses = ReconstructionLosses(LossConfig(windows=(128,)), LossWeights(perceptual=1.0), 16000)
+        ReconstructionLosses(LossConfig(), LossWeights(perceptual=1.0), 8000, 320)
+    losses = ReconstructionLosses(LossConfig(windows=(128,)), LossWeights(perceptual=1.0), 16000, 320)
     assert set(losses(torch.zeros(1, 1, SHORTEST), torch.zeros(1, 1, SHORTEST))) == {
         "mel",
         "complex",

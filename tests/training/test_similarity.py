@@ -90,7 +90,7 @@ def test_short_and_silent_items_have_finite_gradients(samples: int, level: float
 
 
 def test_it_is_one_of_the_reconstruction_losses() -> None:
-    losses = ReconstructionLosses(LossConfig(), LossWeights(mel=0, complex=0, similarity=1.0), 16000)
+    losses = ReconstructionLosses(LossConfig(), LossWeights(mel=0, complex=0, similarity=1.0), 16000, 320)
     x = torch.from_numpy(speech_at(16000))[None, None]
     assert list(losses(x, x)) == ["similarity"]
 

@@ -75,6 +75,6 @@ def test_short_and_silent_items_have_finite_gradients(samples: int) -> None:
 
 
 def test_it_is_one_of_the_reconstruction_losses() -> None:
-    losses = ReconstructionLosses(LossConfig(), LossWeights(mel=0, complex=0, timbre=1.0), 16000)
+    losses = ReconstructionLosses(LossConfig(), LossWeights(mel=0, complex=0, timbre=1.0), 16000, 320)
     x = noise(16000, 0)
     assert {name: float(loss) for name, loss in losses(x, x).items()} == {"timbre": 0.0}
