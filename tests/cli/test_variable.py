@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import codec
 from codec.models import store
 from tests.cli.conftest import MakeSpeech, Run
 from tests.networks import BANDS, small_network
@@ -31,12 +32,14 @@ def test_a_file_takes_about_what_was_asked_for(run: Run, make_speech: MakeSpeech
 
 
 def test_silence_takes_next_to_nothing(run: Run, make_speech: MakeSpeech, tmp_path: Path) -> None:
+    """At most one code in a frame; the rest are headers, and the least that a layer can have."""
     rates = []
     for option in ("--kbps", "--vbr"):
         file = tmp_path / "a.cdc"
         (facts,) = run("encode", "samples/silence.wav", "-o", file, option, "6", "--json", "-f").json
         rates.append(8 * facts["bytes"] / facts["seconds"] / 1000)
-    assert rates[1] < 0.7 * rates[0] < 0.7
+    assert rates[1] < 0.8 * rates[0] < 0.8
+    assert (codec.read(file).codes != 0).sum(1).max() <= 1
 
 
 @pytest.mark.parametrize(
