@@ -46,7 +46,7 @@ class SpectralEncoder(Encoder):
     and these two layers are computed in float64, which is a small part of the work.
     """
 
-    # More than twice the largest error that was seen, 8.8e-7, of the shipped weights (AVX-512), over speech,
+    # More than twice the largest error that was seen, 9.7e-7, of the shipped weights (AVX-512), over speech,
     # noise, tones and more of all levels in PyTorch, onnxruntime and Numba: `tests.runtime.test_rounding`
     # measures it. Whole latents move by up to 1.3e-6. Of earlier weights it was 4.2e-7.
     rounding = 2.5e-6
