@@ -11,15 +11,15 @@ import math
 import numpy as np
 
 # Seconds; and lines on each side that a line is compared with.
-_FRAME, _NEIGHBOURS = 0.064, 12
+FRAME, NEIGHBOURS = 0.064, 12
 # Exponent on the powers of frames, so that loud ones hide less of what others hold.
-_EXPONENT = 0.25
+EXPONENT = 0.25
 # Mean square in a line that counts as silence, relative to full scale.
-_FLOOR = 1e-10
+FLOOR = 1e-10
 # Hz; below, a voice has lines of its own.
-_LOWEST = 1000.0
+LOWEST = 1000.0
 # Frames that a spectrum needs to be one of steady sound.
-_FRAMES = 8
+FRAMES = 8
 
 
 def tones(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> float:
@@ -29,11 +29,11 @@ def tones(reference: np.ndarray, decoded: np.ndarray, sample_rate: int) -> float
     `[samples]`. Noise in place of other noise has 1 dB in two seconds and less in longer signals. NaN for
     signals shorter than half a second.
     """
-    size = round(_FRAME * sample_rate)
-    if len(reference) < _FRAMES * size:
+    size = round(FRAME * sample_rate)
+    if len(reference) < FRAMES * size:
         return math.nan
     more = _lines(decoded, size) - _lines(reference, size)
-    ones = np.ones(2 * _NEIGHBOURS + 1)
+    ones = np.ones(2 * NEIGHBOURS + 1)
     around = np.convolve(more, ones, "same") / np.convolve(np.ones_like(more), ones, "same")
     return float(np.sqrt(np.square(more - around).mean()))
 
@@ -43,6 +43,6 @@ def _lines(x: np.ndarray, size: int) -> np.ndarray:
     window = np.hanning(size + 1)[:-1]
     window = window / np.sqrt(np.square(window).sum() * size)
     frames = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), size)[:: size // 4]
-    power = np.square(np.abs(np.fft.rfft(frames * window)[:, round(_LOWEST * _FRAME) : -1])) + _FLOOR
-    levels: np.ndarray = 10 / _EXPONENT * np.log10((power**_EXPONENT).mean(0))
+    power = np.square(np.abs(np.fft.rfft(frames * window)[:, round(LOWEST * FRAME) : -1])) + FLOOR
+    levels: np.ndarray = 10 / EXPONENT * np.log10((power**EXPONENT).mean(0))
     return levels

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from codec.errors import ConfigError
 from codec.models.network import CodecNetwork
-from codec.quantize import ResidualQuantizer
 from codec.quantize.prepared import prepare
+from codec.quantize.rates import as_residual
 from codec.tokenfile import Tables, write
 from codec.tokens import Tokens
 from codec.variable import Price
@@ -41,9 +40,7 @@ def prices_of(
     Raises:
         ConfigError: a quantizer that cannot skip codes.
     """
-    if not isinstance(network.quantizer, ResidualQuantizer) or network.quantizer.config.skips == 0:
-        raise ConfigError("Only residual quantizers that were trained with skips have variable bitrates.")
-    typical = float(network.quantizer.typical_norm().square())
+    typical = float(as_residual(network.quantizer).typical_norm().square())
     rows = _spoken(network, rows, float(np.median(_PRICES)) * typical)
     found: list[Price] = []
     for share in _PRICES[::-1]:

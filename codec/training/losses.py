@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -137,16 +138,16 @@ class ReconstructionLosses(nn.Module):
             self._longest = max(self._longest, *sizes)
             self.stft = MultiResolutionSTFTLoss(sizes, [size // 4 for size in sizes], sizes)
 
-        self.timbre = TimbreLoss(sample_rate) if "timbre" in self.names else None
-        self.perceptual: PerceptualLoss | None = None
-        if "perceptual" in self.names:
-            self.perceptual = PerceptualLoss(sample_rate)
-        self.intelligibility: IntelligibilityLoss | None = None
-        if "intelligibility" in self.names:
-            self.intelligibility = IntelligibilityLoss(sample_rate)
-        self.buzz = BuzzLoss(sample_rate, frame_length) if "buzz" in self.names else None
-        self.tones = TonesLoss(sample_rate) if "tones" in self.names else None
-        self.similarity = SimilarityLoss(sample_rate) if "similarity" in self.names else None
+        # Made only where they have a weight: some refuse sample rates.
+        others: dict[str, Callable[[], nn.Module]] = {
+            "timbre": lambda: TimbreLoss(sample_rate),
+            "perceptual": lambda: PerceptualLoss(sample_rate),
+            "intelligibility": lambda: IntelligibilityLoss(sample_rate),
+            "buzz": lambda: BuzzLoss(sample_rate, frame_length),
+            "tones": lambda: TonesLoss(sample_rate),
+            "similarity": lambda: SimilarityLoss(sample_rate),
+        }
+        self.others = nn.ModuleDict({name: make() for name, make in others.items() if name in self.names})
 
     def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The losses, each a scalar.
@@ -171,18 +172,7 @@ class ReconstructionLosses(nn.Module):
                 losses["waveform"] = F.l1_loss(decoded, target)
             if "level" in self.names:
                 losses["level"] = F.l1_loss(_log_level(decoded), _log_level(target))
-            if self.timbre is not None:
-                losses["timbre"] = self.timbre(decoded, target)
-            if self.perceptual is not None:
-                losses["perceptual"] = self.perceptual(decoded, target)
-            if self.intelligibility is not None:
-                losses["intelligibility"] = self.intelligibility(decoded, target)
-            if self.buzz is not None:
-                losses["buzz"] = self.buzz(decoded, target)
-            if self.tones is not None:
-                losses["tones"] = self.tones(decoded, target)
-            if self.similarity is not None:
-                losses["similarity"] = self.similarity(decoded, target)
+            losses |= {name: loss(decoded, target) for name, loss in self.others.items()}
         return losses
 
 

@@ -11,16 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Seconds; and lines on each side that a line should not stand out from, more than it does in the recording.
-_FRAME, _NEIGHBOURS = 0.064, 12
+from codec.evaluation.tones import EXPONENT, FLOOR, FRAME, FRAMES, LOWEST, NEIGHBOURS
+
 # What chance makes of noise in two seconds, in units of 10 dB, and more.
 _FREE = 0.3
-# Exponent on the powers of frames, so that loud ones hide less of what others hold.
-_EXPONENT = 0.25
-# Mean square in a line that counts as silence (-100 dB of full scale).
-_FLOOR = 1e-10
-# Below, a voice has lines of its own.
-_LOWEST = 1000.0
 
 
 class TonesLoss(nn.Module):
@@ -33,26 +27,24 @@ class TonesLoss(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        self._size = round(_FRAME * sample_rate)
+        self._size = round(FRAME * sample_rate)
         self._hop = self._size // 4
-        self._first = round(_LOWEST * self._size / sample_rate)
+        self._first = round(LOWEST * self._size / sample_rate)
         window = torch.hann_window(self._size)
-        self.register_buffer(
-            "window", window / window.square().sum().sqrt() / self._size**0.5, persistent=False
-        )
+        scale = (window.square().sum() * self._size).sqrt()
+        self.register_buffer("window", window / scale, persistent=False)
 
     def forward(self, decoded: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The loss of signals `[batch, 1, samples]`, float32; of ones shorter than eight frames it is 0."""
-        if target.shape[-1] < 8 * self._size:
+        if target.shape[-1] < FRAMES * self._size:
             return 0 * decoded.sum()
         more = self._lines(decoded[:, 0]) - self._lines(target[:, 0])
-        around = F.avg_pool1d(more[:, None], 2 * _NEIGHBOURS + 1, 1, _NEIGHBOURS, count_include_pad=False)[
-            :, 0
-        ]
+        width = 2 * NEIGHBOURS + 1
+        around = F.avg_pool1d(more[:, None], width, 1, NEIGHBOURS, count_include_pad=False)[:, 0]
         return ((more - around).abs() - _FREE).clamp(min=0).square().mean()
 
     def _lines(self, x: torch.Tensor) -> torch.Tensor:
         """Levels `[batch, lines]` of x `[batch, samples]` over all of it, in units of 10 dB."""
         spectrum = torch.fft.rfft(x.unfold(-1, self._size, self._hop) * self.window)[..., self._first : -1]
-        power = spectrum.real.square() + spectrum.imag.square() + _FLOOR
-        return power.pow(_EXPONENT).mean(1).log10() / _EXPONENT
+        power = spectrum.real.square() + spectrum.imag.square() + FLOOR
+        return power.pow(EXPONENT).mean(1).log10() / EXPONENT

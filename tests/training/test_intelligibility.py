@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from codec.audio import read_audio, resample
 from codec.errors import ConfigError
 from codec.evaluation.metrics import stoi
 from codec.training.intelligibility import IntelligibilityLoss
+from tests.training.sounds import noisy, speech_at
 
 RATES = (16000, 24000)
-
-
-def speech_at(rate: int) -> np.ndarray:
-    audio, own = read_audio(Path(__file__).parents[2] / "samples" / "voice_a.flac")
-    return resample(audio[:1], own, rate)[0]
-
-
-def noisy(speech: np.ndarray, level_db: float) -> np.ndarray:
-    noise = np.random.default_rng(0).standard_normal(len(speech)).astype(np.float32)
-    return speech + noise * np.float32(10 ** (level_db / 20))
 
 
 def loss(decoded: np.ndarray, target: np.ndarray, rate: int) -> float:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from scipy.signal import butter, sosfilt
 from visqol import VisqolApi
 
-from codec.audio import read_audio, resample
+from codec.audio import resample
 from codec.errors import ConfigError
 from codec.training.intelligibility import IntelligibilityLoss
 from codec.training.losses import LossConfig, LossWeights, ReconstructionLosses
 from codec.training.similarity import SimilarityLoss
+from tests.training.sounds import noisy, speech_at
 
 RATES = (16000, 24000)
-
-
-def speech_at(rate: int) -> np.ndarray:
-    audio, own = read_audio(Path(__file__).parents[2] / "samples" / "voice_a.flac")
-    return resample(audio[:1], own, rate)[0]
-
-
-def noisy(speech: np.ndarray, level_db: float) -> np.ndarray:
-    noise = np.random.default_rng(0).standard_normal(len(speech)).astype(np.float32)
-    return speech + noise * np.float32(10 ** (level_db / 20))
 
 
 def dull(speech: np.ndarray) -> np.ndarray:
